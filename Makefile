@@ -1,0 +1,44 @@
+# Thin: creates the environment and calls snakemake or pytest. `make help` lists the targets.
+PYTHON ?= python3
+CORES ?= all
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help run report test lint schema clean
+
+help:
+	@echo "make run     install into .venv, run the default study, write its report (results/default/report.html)"
+	@echo "make test    install into .venv, run all tests"
+	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
+	@echo "make schema  write workflow/schemas/study.schema.json from lib/ennforce/config.py"
+	@echo "make clean   delete results (not the environment)"
+	@echo "PYTHON=python3.12 and CORES=4 choose the interpreter and the number of cores."
+
+# The stamp is written last, so that an interrupted installation is done again.
+$(VENV)/.installed: envs/requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ennforce needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement envs/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+run: $(VENV)/.installed
+	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/snakemake --report results/default/report.html
+	@echo "Figures: results/default/figures   report: results/default/report.html"
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+schema: $(VENV)/.installed
+	$(BIN)/python -c 'import json; from ennforce.config import json_schema; print(json.dumps(json_schema(), indent=2))' > workflow/schemas/study.schema.json
+
+clean:
+	rm -rf results/*/ .snakemake

@@ -1,0 +1,61 @@
+"""Three measures of the domain size (PHYSICS P7); they must agree in their exponent."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+K_MAX = np.pi / 2  # cut-off of the structure-factor length: the Porod tail makes it depend on one
+
+
+def length_half(correlation: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """The first r at which C(r), scaled to 1 after removing its thermal spike at r = 0, falls to one half; (..., r) -> (...).
+
+    C(0) holds uncorrelated thermal noise that C(1), C(2) do not; a straight line through C(1) and C(2) to r = 0 replaces it. NaN
+    where C never falls to a half, or is negligible at r = 1.
+    """
+    correlation = np.asarray(correlation, dtype=float)
+    at_zero = correlation[..., 1] + (correlation[..., 1] - correlation[..., 2]) * r[1] / (r[2] - r[1])
+    at_zero = np.clip(at_zero, None, correlation[..., 0])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scaled = correlation / at_zero[..., None]
+    scaled[..., 0] = 1.0
+    below = scaled < 0.5
+    first = np.argmax(below, axis=-1)
+    found = below.any(axis=-1) & (at_zero > 0.02)
+    upper = np.maximum(first, 1)[..., None]
+    high = np.take_along_axis(scaled, upper - 1, -1)[..., 0]
+    low = np.take_along_axis(scaled, upper, -1)[..., 0]
+    position = r[upper[..., 0] - 1] + (high - 0.5) / np.where(high > low, high - low, 1.0) * (r[upper[..., 0]] - r[upper[..., 0] - 1])
+    return np.where(found, position, np.nan)
+
+
+def length_structure(structure_factor: np.ndarray, k: np.ndarray, modes: np.ndarray, k_max: float = K_MAX) -> np.ndarray:
+    """2 pi sum S / sum |k| S over all wave vectors with 0 < |k| <= k_max; (..., k) -> (...).
+
+    The k = 0 bin counts in the numerator: it is the peak itself once domains grow to the size of the box.
+    """
+    inside = k <= k_max
+    weights = structure_factor[..., inside] * modes[inside]
+    return 2.0 * np.pi * weights.sum(axis=-1) / (weights * k[inside]).sum(axis=-1)
+
+
+def length_wall(wall_density: np.ndarray) -> np.ndarray:
+    """Inverse density of domain walls, in lattice constants."""
+    with np.errstate(divide="ignore"):
+        return 1.0 / np.asarray(wall_density, dtype=float)
+
+
+def lengths(observables: xr.Dataset) -> xr.Dataset:
+    """length_half, length_structure, length_wall over (replica, time) from recorded observables."""
+    dims = ("time", "replica")
+    ordered = observables.transpose("time", "replica", ...)
+    half = length_half(ordered["correlation"].values, ordered["r"].values)
+    structure = length_structure(ordered["structure_factor"].values, ordered["k"].values, ordered["k_modes"].values)
+    wall = length_wall(ordered["wall_density"].values)
+    texts = {"half": "C(r) falls to one half", "structure": "inverse mean wave number", "wall": "inverse wall density"}
+    values = {"half": half, "structure": structure, "wall": wall}
+    result = xr.Dataset({f"length_{name}": (dims, values[name]) for name in values})
+    for name, text in texts.items():
+        result[f"length_{name}"].attrs = {"long_name": f"domain size: {text}", "units": "lattice constant"}
+    return result.assign_coords(time=observables["time"], replica=observables["replica"]).transpose("replica", "time")

@@ -1,0 +1,211 @@
+"""The typed configuration of a study: bounds, defaults, and one-line errors.
+
+The defaults are the ``default`` study; a file in ``config/`` holds only what differs. Imported while the Snakefile is parsed,
+so nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+EvenLength = Annotated[int, Field(ge=4, multiple_of=2)]
+Shape = Annotated[list[EvenLength], Field(min_length=2, max_length=2)]
+
+
+class ConfigError(ValueError):
+    """The configuration is impossible; the message is one line a problem: key, what was given, what is allowed."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Model(Section):
+    """The lattice model (PHYSICS P1): energies in t, k_B = 1."""
+
+    name: Literal["holstein"] = "holstein"
+    lattice: Literal["square"] = "square"
+    t: Positive = 1.0
+    g: Positive = 1.5
+    K: Positive = 0.67
+    kappa: Finite = 0.0
+    electron_temperature: Annotated[Positive, Field(description="T_e of every label and force in the study")] = 0.05
+    chemical_potential: Annotated[Finite, Field(description="0 is half filling, where the force is odd")] = 0.0
+    filling: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def stable(self) -> Model:
+        if not self.K > 4.0 * abs(self.kappa):
+            raise ValueError(f"K = {self.K} with kappa = {self.kappa} is elastically unstable: K must exceed 4 |kappa|")
+        if self.filling is not None and self.chemical_potential != 0.0:
+            raise ValueError(f"filling = {self.filling} and chemical_potential = {self.chemical_potential} exclude each other")
+        return self
+
+
+class Solver(Section):
+    """The kernel polynomial method (P4)."""
+
+    spectral_margin: Annotated[float, Field(gt=0, le=1, description="widening of the Lanczos bounds")] = 0.03
+    label_tolerance: Annotated[float, Field(ge=1e-8, le=0.1, description="largest error of <n> in labels")] = 3e-3
+    dynamics_tolerance: Annotated[float, Field(ge=1e-8, le=0.1, description="the same while a trajectory runs")] = 2e-2
+
+
+class Bath(Section):
+    """Langevin dynamics (P5), times in 1/t."""
+
+    mass: Positive = 1.0
+    friction: NonNegative = 0.2
+    temperature: Annotated[Positive, Field(description="of the bath after the quench")] = 0.05
+    dt: Positive = 0.2
+    initial_sigma: Annotated[NonNegative, Field(description="spread of Q before the quench")] = 0.1
+    initial_temperature: Annotated[NonNegative, Field(description="of the momenta before the quench")] = 0.05
+
+
+class Split(Section):
+    """Fractions of trajectories (and of random configurations); they add up to 1."""
+
+    train: Annotated[float, Field(gt=0, lt=1)] = 0.625
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.125
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.25
+
+    @model_validator(mode="after")
+    def complete(self) -> Split:
+        total = self.train + self.validation + self.test
+        if abs(total - 1.0) > 1e-9:
+            raise ValueError(f"train + validation + test = {total:.6g}, but the fractions must add up to 1")
+        return self
+
+
+class Data(Section):
+    """Training data: uncorrelated configurations and snapshots of quenches."""
+
+    shape: Shape = [48, 48]
+    random_configurations: Annotated[int, Field(ge=3)] = 40
+    random_sigma: Positive = 0.7
+    trajectories: Annotated[int, Field(ge=3, description="quenches, one job each")] = 8
+    steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 600
+    snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced")] = 40
+    first_snapshot: Annotated[int, Field(ge=1, description="step of the first snapshot kept")] = 5
+    split: Split = Split()
+    verified: Annotated[int, Field(ge=1, description="labels of each kind checked by exact diagonalisation")] = 3
+
+    @model_validator(mode="after")
+    def consistent(self) -> Data:
+        if self.first_snapshot > self.steps:
+            raise ValueError(f"first_snapshot = {self.first_snapshot} comes after the last of {self.steps} steps")
+        parts = (self.split.train, self.split.validation, self.split.test)
+        if min(parts) * self.trajectories < 0.5:
+            raise ValueError(f"{self.trajectories} trajectories are too few for a split that leaves one in each of {parts}")
+        return self
+
+
+class Network(Section):
+    """Shape of the equivariant network; ``width`` counts copies of the regular representation."""
+
+    width: Count = 4
+    depth: Annotated[int, Field(ge=1, le=64)] = 4
+    first_radius: Annotated[int, Field(ge=1, le=8)] = 2
+    radius: Annotated[int, Field(ge=1, le=4)] = 1
+    mixed: Annotated[bool, Field(description="odd and even features, joined by the activation; else odd alone")] = True
+
+
+class Training(Section):
+    """Adam on the mean square error of the force."""
+
+    steps: Count = 3000
+    batch: Annotated[int, Field(ge=1, description="configurations a step")] = 4
+    learning_rate: Positive = 1e-2
+    validate_every: Annotated[int, Field(ge=1, description="steps")] = 100
+    target: Annotated[Literal["electronic", "total"], Field(description="total: as the published code learns it")] = "electronic"
+
+
+class Run(Section):
+    """An ensemble of quenches."""
+
+    shape: Shape
+    replicas: Annotated[int, Field(ge=2, description="two are the least that give an error bar")]
+    chunk: Annotated[int, Field(ge=1, description="replicas a job")]
+    steps: Annotated[int, Field(ge=10)]
+    observations: Annotated[int, Field(ge=5, description="times at which observables are kept, log-spaced")] = 60
+    snapshots: Annotated[int, Field(ge=1, description="full fields kept, log-spaced")] = 6
+
+
+class Large(Run):
+    """The large quench, with network forces."""
+
+    shape: Shape = [128, 128]
+    replicas: Annotated[int, Field(ge=2)] = 4
+    chunk: Count = 2
+    steps: Annotated[int, Field(ge=10)] = 2000
+
+
+class Comparison(Run):
+    """The same quenches with network and with KPM forces."""
+
+    shape: Shape = [48, 48]
+    replicas: Annotated[int, Field(ge=2)] = 8
+    chunk: Count = 4
+    steps: Annotated[int, Field(ge=10)] = 500
+
+
+class Analysis(Section):
+    bootstrap: Annotated[int, Field(ge=20, description="resamplings of the replicas for error bars")] = 400
+    smoothing: Annotated[float, Field(gt=0, description="width in ln t over which the exponent is fitted")] = 0.8
+    first_time: Annotated[NonNegative, Field(description="growth is read from here on, in 1/t")] = 5.0
+
+
+class Study(Section):
+    """Everything that fixes the results of a study."""
+
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the folder in results/")] = "default"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    model: Model = Model()
+    solver: Solver = Solver()
+    bath: Bath = Bath()
+    data: Data = Data()
+    network: Network = Network()
+    training: Training = Training()
+    large: Large = Large()
+    comparison: Comparison = Comparison()
+    analysis: Analysis = Analysis()
+
+    def model_parameters(self, shape: list[int]) -> dict:
+        """Parameters of the lattice model on a torus of ``shape``, as ``hamiltonians.from_parameters`` takes them."""
+        values = self.model.model_dump(exclude={"lattice", "electron_temperature"})
+        lattice = {"name": self.model.lattice, "shape": list(shape)}
+        return {**values, "temperature": self.model.electron_temperature, "lattice": lattice}
+
+
+def load_study(content: dict) -> Study:
+    """The validated study; raises ConfigError with one line for each problem."""
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_one_line(problem, content) for problem in error.errors())) from None
+
+
+def _one_line(problem, content: dict) -> str:
+    keys = [str(part) for part in problem["loc"]]
+    name = ".".join(keys) or "the configuration"
+    if problem["type"] == "extra_forbidden":
+        section: type[BaseModel] = Study
+        for key in keys[:-1]:
+            annotation = section.model_fields[key].annotation
+            assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+            section = annotation
+        return f"{name} is not a setting: allowed here are {', '.join(section.model_fields)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{name}: {message}"
+    return f"{name} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def json_schema() -> dict:
+    """JSON schema of the configuration, for editors; ``workflow/schemas/study.schema.json`` is this, kept in step by a test."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Study.model_json_schema()}

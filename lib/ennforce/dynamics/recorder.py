@@ -1,0 +1,99 @@
+"""What is kept of a trajectory: observables at chosen steps, a few snapshots, and a checkpoint to go on from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ennforce.dynamics.langevin import State
+from ennforce.io import DataError, read_dataset, write_dataset
+
+
+def log_spaced_steps(first: int, last: int, count: int) -> np.ndarray:
+    """About ``count`` distinct step numbers from ``first`` to ``last``, evenly spaced in their logarithm, both ends included."""
+    return np.unique(np.round(np.geomspace(max(first, 1), last, count)).astype(int))
+
+
+class Recorder:
+    """Called with every state; keeps ``observe(state)`` at ``steps`` and the fields at ``snapshot_steps``.
+
+    ``observe`` returns a Dataset without a time axis. Every ``interval`` seconds all that was recorded, with the state, is
+    written atomically to ``checkpoint`` (readable by xarray at any time); ``resume`` goes on from there.
+    """
+
+    def __init__(
+        self,
+        observe: Callable[[State], xr.Dataset],
+        steps: np.ndarray,
+        snapshot_steps: np.ndarray,
+        dt: float,
+        checkpoint: str | Path | None = None,
+        interval: float = 30.0,
+    ) -> None:
+        self.observe, self.dt, self.interval = observe, dt, interval
+        self.steps, self.snapshot_steps = frozenset(map(int, steps)), frozenset(map(int, snapshot_steps))
+        self.checkpoint = Path(checkpoint) if checkpoint else None
+        self._records: list[xr.Dataset] = []
+        self._snapshots: list[xr.Dataset] = []
+        self._saved = time.monotonic()
+
+    def __call__(self, state: State) -> None:
+        moment = state.step * self.dt
+        if state.step in self.steps:
+            self._records.append(self.observe(state).expand_dims(time=[moment]))
+        if state.step in self.snapshot_steps:
+            fields = xr.DataArray(
+                state.fields.astype(np.float32)[None],
+                dims=("snapshot_time", "replica", "y", "x"),
+                coords={"snapshot_time": [moment], "replica": state.replicas},
+                attrs={"long_name": "field", "units": "1"},
+            )
+            self._snapshots.append(fields.to_dataset(name="fields"))
+        if self.checkpoint and time.monotonic() - self._saved > self.interval:
+            self.save(state)
+
+    def save(self, state: State) -> None:
+        """Write the checkpoint now."""
+        assert self.checkpoint is not None
+        momentary = {
+            "state_fields": (("replica", "y", "x"), state.fields),
+            "state_momenta": (("replica", "y", "x"), state.momenta),
+        }
+        dataset = self.dataset().assign(momentary).assign_attrs(step=state.step, seed=str(state.seed))
+        write_dataset(dataset.assign_coords(replica=state.replicas), self.checkpoint)
+        self._saved = time.monotonic()
+
+    def resume(self, start: State) -> State:
+        """The checkpoint's state, or ``start`` where there is none, or none that is whole and of the same replicas."""
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return start
+        try:
+            saved = read_dataset(self.checkpoint, ["state_fields", "state_momenta"])
+        except DataError:
+            return start
+        if saved.attrs["seed"] != str(start.seed) or not np.array_equal(saved["replica"], start.replicas):
+            return start
+        if "time" in saved.dims:
+            kept = saved.drop_dims("snapshot_time", errors="ignore").drop_vars(["state_fields", "state_momenta"])
+            self._records = [kept.isel(time=[n]) for n in range(kept.sizes["time"])]
+        if "snapshot_time" in saved.dims:
+            kept = saved[["fields"]]
+            self._snapshots = [kept.isel(snapshot_time=[n]) for n in range(kept.sizes["snapshot_time"])]
+        return State(saved["state_fields"].values, saved["state_momenta"].values, int(saved.attrs["step"]), start.seed, start.replicas)
+
+    def dataset(self) -> xr.Dataset:
+        """All that was recorded so far."""
+        parts = []
+        if self._records:
+            parts.append(xr.concat(self._records, "time", data_vars="minimal", coords="minimal", compat="override", join="override"))
+        if self._snapshots:
+            parts.append(xr.concat(self._snapshots, "snapshot_time"))
+        dataset = xr.merge(parts, combine_attrs="drop")
+        for name in ("time", "snapshot_time"):
+            if name in dataset.coords:
+                dataset[name].attrs = {"long_name": "time since the quench", "units": "1/t"}
+        return dataset

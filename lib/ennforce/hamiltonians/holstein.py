@@ -1,0 +1,76 @@
+"""The Holstein model (PHYSICS P1): spinless electrons, a classical oscillator on every site."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+
+import numpy as np
+
+from ennforce.hamiltonians.base import Hamiltonian
+from ennforce.lattice import Lattice, Shift
+from ennforce.symmetry import FieldType
+
+
+@dataclass(frozen=True)
+class Holstein(Hamiltonian):
+    """H = -t sum_<ij> c+_i c_j - g sum_i (n_i - 1/2) Q_i + sum_i K Q_i^2/2 + kappa sum_<ij> Q_i Q_j.
+
+    Energies in units of t; Q in units where K and g are as given. Raises ValueError where the elastic energy is unbounded,
+    K <= z |kappa| with z neighbours (4 on the square lattice), or the temperature is not positive.
+    """
+
+    _: KW_ONLY
+    t: float = 1.0
+    g: float = 1.5
+    K: float = 0.67
+    kappa: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        neighbours = len(self.lattice.neighbours)
+        if not self.K > neighbours * abs(self.kappa):
+            raise ValueError(
+                f"K = {self.K} with kappa = {self.kappa} is elastically unstable: K must exceed {neighbours} |kappa|"
+            )
+
+    @property
+    def field_type(self) -> FieldType:
+        return FieldType.parse("A1o" if self.odd else "A1e")
+
+    @property
+    def odd(self) -> bool:
+        bipartite = all(length % 2 == 0 for length in self.lattice.shape) and self.lattice.name != "triangular"
+        return self.chemical_potential == 0.0 and self.filling is None and bipartite
+
+    @property
+    def coupling(self) -> float:
+        """lambda = g^2 / (4 K t)."""
+        return self.g**2 / (4.0 * self.K * self.t)
+
+    def onsite(self, fields: np.ndarray) -> np.ndarray:
+        return -self.g * fields
+
+    def hoppings(self) -> dict[Shift, float]:
+        return {shift: -self.t for shift in self.lattice.neighbours}
+
+    def electronic_forces(self, density: np.ndarray) -> np.ndarray:
+        return self.g * (density - 0.5)
+
+    def electronic_energy_shift(self, fields: np.ndarray) -> np.ndarray:
+        return 0.5 * self.g * fields.sum(axis=self._axes)
+
+    def classical_energy(self, fields: np.ndarray) -> np.ndarray:
+        bonds = 0.5 * self.kappa * fields * self._neighbour_sum(fields)
+        return (0.5 * self.K * fields**2 + bonds).sum(axis=self._axes)
+
+    def classical_forces(self, fields: np.ndarray) -> np.ndarray:
+        return -self.K * fields - self.kappa * self._neighbour_sum(fields)
+
+    @property
+    def _axes(self) -> tuple[int, ...]:
+        return tuple(range(-self.lattice.dimension, 0))
+
+    def _neighbour_sum(self, fields: np.ndarray) -> np.ndarray:
+        if self.kappa == 0.0:
+            return np.zeros_like(fields)
+        return sum(np.roll(fields, [-s for s in shift], axis=self._axes) for shift in self.lattice.neighbours)

@@ -1,0 +1,5 @@
+"""Lattice-equivariant networks."""
+
+from ennforce.networks.models import Architecture, EquivariantNetwork
+
+__all__ = ["Architecture", "EquivariantNetwork"]

@@ -1,0 +1,88 @@
+"""Portable models: a folder with ``model.json`` and CPU weights, and the network with its filters expanded for inference."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ennforce.io import DataError, file_digest, read_json, write_atomically, write_json
+from ennforce.networks.layers import EquivariantConv
+from ennforce.networks.models import Architecture, EquivariantNetwork
+
+FORMAT = 1
+
+
+def save_model(folder: str | Path, network: EquivariantNetwork, facts: dict) -> None:
+    """Write weights and description; ``facts`` must hold ``model`` (the Hamiltonian's parameters) and ``target``.
+
+    The description is written last and holds the digest of the weights, so that a half-written model is never taken for whole.
+    """
+    folder = Path(folder)
+    weights = folder / "weights.pt"
+    write_atomically(weights, lambda path: torch.save(network.state_dict(), path))
+    content = {"format": FORMAT, "architecture": network.describe(), "weights": file_digest(weights), **facts}
+    write_json(folder / "model.json", content)
+
+
+def load_model(folder: str | Path) -> tuple[EquivariantNetwork, dict]:
+    """The network, ready for inference, and its description. Raises DataError if the folder does not hold a whole model."""
+    folder = Path(folder)
+    facts = read_json(folder / "model.json")
+    weights = folder / "weights.pt"
+    missing = [key for key in ("format", "architecture", "weights", "model", "target") if key not in facts]
+    if missing or facts["format"] != FORMAT:
+        raise DataError(f"{folder}/model.json is not a model of this version (lacks {', '.join(missing) or 'nothing'}): train it again")
+    if not weights.exists() or file_digest(weights) != facts["weights"]:
+        raise DataError(f"{weights} is missing or not the file that model.json describes: copy both files, or train again")
+    try:
+        network = EquivariantNetwork(Architecture(**facts["architecture"]))
+        network.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
+    except (TypeError, ValueError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
+        first_line = str(error).splitlines()[0]
+        raise DataError(f"{folder} does not fit the architecture it describes ({first_line}): train it again") from error
+    return network.eval(), facts
+
+
+class ExpandedNetwork(nn.Module):
+    """The same function with every equivariant layer replaced by the plain convolution that it is."""
+
+    def __init__(self, network: EquivariantNetwork) -> None:
+        super().__init__()
+        self.radius = network.architecture.receptive_radius
+        self.embed, self.readout = _plain(network.embed), _plain(network.readout)
+        self.blocks = nn.ModuleList(_plain(block) for block in network.blocks)
+        self.inset = network.architecture.radius
+        self.activation = network.activation
+        with torch.no_grad():
+            # The scales are folded into the first and the last filter.
+            self.embed.weight /= network.field_scale
+            self.readout.weight *= network.force_scale
+            if self.readout.bias is not None:
+                self.readout.bias *= network.force_scale
+        self.requires_grad_(False)
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        """Fields (batch, C, Ly + 2 radius, Lx + 2 radius) with their halo to forces (batch, C, Ly, Lx)."""
+        features = self.embed(fields)
+        n = self.inset
+        for block in self.blocks:
+            features = features[..., n:-n, n:-n] + block(self.activation(features))
+        return self.readout(self.activation(features))
+
+    def on_torus(self, fields: torch.Tensor) -> torch.Tensor:
+        return self(functional.pad(fields, (self.radius,) * 4, mode="circular"))
+
+
+def _plain(layer: EquivariantConv) -> nn.Conv2d:
+    filters, bias = layer.filter()
+    channels_in = filters.shape[1] * layer.groups
+    conv = nn.Conv2d(channels_in, len(filters), filters.shape[-1], groups=layer.groups, bias=bias is not None)
+    with torch.no_grad():
+        conv.weight.copy_(filters)
+        if bias is not None:
+            conv.bias.copy_(bias)
+    return conv

@@ -1,0 +1,78 @@
+"""The training set: labelled configurations, split by trajectory (never inside one)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from ennforce.hamiltonians import from_parameters
+
+SPLITS = ("train", "validation", "test")
+
+
+def configurations(fields: np.ndarray, *, kind: str, time: np.ndarray, trajectory: np.ndarray) -> xr.Dataset:
+    """Unlabelled samples (sample, component, y, x), stored in float32: labels are computed from the stored numbers."""
+    return xr.Dataset(
+        {"fields": (("sample", "component", "y", "x"), fields.astype(np.float32), {"long_name": "lattice field", "units": "1"})},
+        coords={
+            "kind": ("sample", np.full(len(fields), kind)),
+            "time": ("sample", time, {"long_name": "time since the quench", "units": "1/t"}),
+            "trajectory": ("sample", trajectory, {"long_name": "trajectory number"}),
+        },
+    )
+
+
+def with_total_force(dataset: xr.Dataset) -> xr.Dataset:
+    """Adds ``forces_total``, electronic plus classical, the target of the published code."""
+    model = from_parameters(json.loads(dataset.attrs["model"]))
+    total = dataset["forces_electronic"] + model.classical_forces(dataset["fields"].values)
+    return dataset.assign(forces_total=total.astype(np.float32))
+
+
+def split_trajectories(trajectories: np.ndarray, fractions: tuple[float, float, float]) -> dict[int, str]:
+    """A split for each trajectory number, in order, by the nearest whole counts; every split gets at least one."""
+    numbers = sorted({int(t) for t in trajectories})
+    if len(numbers) < len(SPLITS):
+        raise ValueError(f"{len(numbers)} trajectories cannot be split into {', '.join(SPLITS)}: give at least {len(SPLITS)}")
+    held_out = [max(1, round(fraction * len(numbers))) for fraction in fractions[1:]]
+    counts = [len(numbers) - sum(held_out), *held_out]
+    labels = np.repeat(SPLITS, counts)
+    return dict(zip(numbers, labels.tolist(), strict=True))
+
+
+def assemble(random: xr.Dataset, quenches: list[xr.Dataset], fractions: tuple[float, float, float]) -> xr.Dataset:
+    """One data set from labelled random configurations and labelled quenches, with a ``split`` for every sample.
+
+    Each random configuration is a trajectory of its own. Raises ValueError where the labels belong to different models.
+    """
+    parts = [random, *quenches]
+    models = {part.attrs["model"] for part in parts}
+    if len(models) > 1:
+        raise ValueError(f"labels of {len(models)} different models cannot share a data set: label them again with one")
+    splits = [split_trajectories(random["trajectory"].values, fractions)]
+    splits.append(split_trajectories(np.concatenate([q["trajectory"].values for q in quenches]), fractions))
+    merged = xr.concat(parts, "sample", combine_attrs="drop")
+    labels = [splits[kind == "quench"][int(t)] for kind, t in zip(merged["kind"].values, merged["trajectory"].values, strict=True)]
+    return merged.assign_coords(split=("sample", np.array(labels)))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Fields and target forces of one split, float32 arrays (sample, component, Ly, Lx)."""
+
+    fields: np.ndarray
+    forces: np.ndarray
+
+    @classmethod
+    def select(cls, dataset: xr.Dataset, split: str, kind: str | None = None, target: str = "forces_electronic") -> Samples:
+        chosen = dataset["split"].values == split
+        if kind is not None:
+            chosen &= dataset["kind"].values == kind
+        part = dataset.isel(sample=np.flatnonzero(chosen))
+        return cls(part["fields"].values.astype(np.float32), part[target].values.astype(np.float32))
+
+    def __len__(self) -> int:
+        return len(self.fields)

@@ -1,0 +1,156 @@
+"""Between Snakemake and the package: logging, threads, resume paths, one-line errors, and replay of one node.
+
+A script is a typed ``main`` and ``run_node(main, globals())``. Every node leaves a record beside its log, from which
+``python scripts/NAME.py results/STUDY/logs/NODE.json`` runs it again, in a debugger if wanted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ennforce.io import DataError, file_digest, text_digest, write_atomically
+
+log = logging.getLogger("ennforce")
+
+# Errors whose message is written for the user: shown in one line, without a traceback.
+FORESEEN = (DataError, ValueError, FloatingPointError, RuntimeError, MemoryError, OSError)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One job of the workflow: what Snakemake hands to a script."""
+
+    rule: str
+    input: dict[str, str | list[str]]
+    output: dict[str, str]
+    params: dict
+    wildcards: dict[str, str]
+    threads: int
+    log: str
+    study: str = field(default="")
+
+    @property
+    def parents(self) -> list[str]:
+        """Input files that hold data, not source code."""
+        files = [f for name, f in self.input.items() if name not in ("sources", "script")]
+        return [f for entry in files for f in (entry if isinstance(entry, list) else [entry])]
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where this node keeps its state between kills: named by all that decides its result, so never taken for another's."""
+        files = [f for entry in self.input.values() for f in (entry if isinstance(entry, list) else [entry])]
+        content = [self.rule, self.wildcards, self.params, [file_digest(f) for f in files]]
+        return Path("results") / self.study / "resume" / f"{self.rule}-{text_digest(content)}"
+
+    def progress(self, step: int, total: int, text: str = "") -> None:
+        """A line in the log, and on the terminal, now and then: how far, how fast, how long still."""
+        _Progress.of(self).update(step, total, text)
+
+
+class _Progress:
+    """Rate-limited progress lines of one node."""
+
+    _current: _Progress | None = None
+    interval = 10.0
+
+    def __init__(self, name: str) -> None:
+        self.name, self.start, self.last = name, time.monotonic(), time.monotonic()
+        self.first: int | None = None
+
+    @classmethod
+    def of(cls, node: Node) -> _Progress:
+        if cls._current is None:
+            cls._current = cls("-".join([node.rule, *node.wildcards.values()]))
+        return cls._current
+
+    def update(self, step: int, total: int, text: str) -> None:
+        now = time.monotonic()
+        if self.first is None:
+            self.first = step - 1
+        if now - self.last < self.interval and step < total:
+            return
+        self.last = now
+        rate = (step - self.first) / max(now - self.start, 1e-9)
+        left = (total - step) / max(rate, 1e-9)
+        log.info("%s: %d/%d steps, %.3g steps/s, %s left%s", self.name, step, total, rate, _duration(left), f", {text}" if text else "")
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def run_node(main: Callable[[Node], None], namespace: dict) -> None:
+    """Run ``main`` for the job Snakemake started, or for the record named on the command line."""
+    if "snakemake" in namespace:
+        node = _from_snakemake(namespace["snakemake"])
+        record = Path(node.log).with_suffix(".json")
+        write_atomically(record, lambda path: path.write_text(json.dumps(node.__dict__, indent=2) + "\n"))
+        debug = False
+    elif namespace.get("__name__") == "__main__":
+        if len(sys.argv) != 2:
+            sys.exit(f"usage: python {sys.argv[0]} results/STUDY/logs/NODE.json   (the record that a run of the node left)")
+        node, debug = Node(**json.loads(Path(sys.argv[1]).read_text())), True
+    else:
+        return  # imported
+    _logging(node)
+    _threads(node.threads)
+    started = time.monotonic()
+    try:
+        main(node)
+    except FORESEEN as error:
+        if debug:
+            raise
+        log.debug("traceback", exc_info=True)
+        log.error("%s: %s", node.rule, " ".join(str(error).split()) or type(error).__name__)
+        sys.exit(1)
+    log.info("%s finished in %s", "-".join([node.rule, *node.wildcards.values()]), _duration(time.monotonic() - started))
+
+
+def _from_snakemake(snakemake) -> Node:
+    def named(files) -> dict:
+        return {name: (list(map(str, f)) if not isinstance(f, str) else str(f)) for name, f in files.items()}
+
+    return Node(
+        rule=snakemake.rule,
+        input=named(snakemake.input),
+        output=named(snakemake.output),
+        params=dict(snakemake.params.items()),
+        wildcards=dict(snakemake.wildcards.items()),
+        threads=snakemake.threads,
+        log=str(snakemake.log[0]),
+        study=snakemake.config.get("study", "default"),
+    )
+
+
+def _logging(node: Node) -> None:
+    """Short lines to the terminal; everything, with tracebacks, to the node's log."""
+    Path(node.log).parent.mkdir(parents=True, exist_ok=True)
+    to_file = logging.FileHandler(node.log, mode="w")
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    to_file.setLevel(logging.DEBUG)
+    to_terminal = logging.StreamHandler()
+    to_terminal.setFormatter(logging.Formatter("%(message)s"))
+    to_terminal.setLevel(logging.INFO)
+    log.setLevel(logging.DEBUG)
+    log.handlers = [to_file, to_terminal]
+
+
+def _threads(count: int) -> None:
+    """Snakemake sets OpenMP's and BLAS's threads; numba's and torch's pools are set here."""
+    import numba
+
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(count)
+    os.environ.setdefault("OMP_NUM_THREADS", str(count))

@@ -1,0 +1,20 @@
+"""All replicas of an ensemble in one file, with means and bootstrap errors."""
+
+import numpy as np
+import xarray as xr
+
+from ennforce.analysis.ensemble import combine
+from ennforce.io import provenance, read_dataset, write_dataset
+from ennforce.workflow import Node, run_node
+
+
+def main(node: Node) -> None:
+    observables = [read_dataset(path, ["structure_factor"]) for path in node.input["observables"]]
+    lengths = [read_dataset(path, ["length_half"]) for path in node.input["lengths"]]
+    merged = [xr.merge([a, b], combine_attrs="drop") for a, b in zip(observables, lengths, strict=True)]
+    result = combine(merged, node.params["bootstrap"], np.random.default_rng(node.params["seed"]))
+    result.attrs = provenance(node.parents, model=observables[0].attrs["model"], engine=observables[0].attrs["engine"])
+    write_dataset(result, node.output["ensemble"])
+
+
+run_node(main, globals())

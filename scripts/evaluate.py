@@ -1,0 +1,43 @@
+"""Errors on held-out data, random and quench apart, and the exactness of the symmetry."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+from ennforce.forces import NetworkForces
+from ennforce.hamiltonians import from_parameters
+from ennforce.io import provenance, read_dataset, write_dataset, write_json
+from ennforce.networks.export import load_model
+from ennforce.training.dataset import Samples
+from ennforce.training.metrics import equivariance_error, force_errors
+from ennforce.workflow import Node, run_node
+
+
+def main(node: Node) -> None:
+    folder = Path(node.input["model"]).parent
+    network, facts = load_model(folder)
+    model = from_parameters(facts["model"])
+    forces = NetworkForces(network, model, facts["target"])
+    dataset = read_dataset(node.input["dataset"], ["fields", "forces_electronic", "split"])
+    metrics: dict = {"parameters": facts["parameters"], "errors": {}}
+    kept = {}
+    for kind in ("random", "quench"):
+        samples = Samples.select(dataset, "test", kind)
+        predicted = forces.electronic_forces(samples.fields)
+        metrics["errors"][kind] = {"configurations": len(samples), **force_errors(predicted, samples.forces)}
+        for name, values in (("predicted", predicted), ("exact", samples.forces)):
+            kept[f"{name}_{kind}"] = (f"sample_{kind}", values.ravel().astype(np.float32), {"long_name": f"{name} electronic force", "units": "t"})
+    some = torch.as_tensor(Samples.select(dataset, "test", "quench").fields[-4:])
+    metrics["equivariance_error"] = equivariance_error(network, some.numpy(), odd=model.odd)
+    metrics["group_elements"] = len(model.lattice.point_group) * (2 if model.odd else 1)
+    expanded = forces.network.on_torus(some).numpy()
+    metrics["expansion_error"] = float(np.abs(expanded - network.on_torus(some).detach().numpy()).max())
+    predictions = xr.Dataset(kept, attrs=provenance(node.parents, model=json.loads(dataset.attrs["model"])))
+    write_dataset(predictions, node.output["predictions"])
+    write_json(node.output["metrics"], {**metrics, "provenance": provenance(node.parents)})
+
+
+run_node(main, globals())

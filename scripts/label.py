@@ -1,0 +1,33 @@
+"""Electronic forces of sampled configurations by KPM, at the tolerance of the study; the achieved estimate is stored."""
+
+import numpy as np
+
+from ennforce.forces import KPMForces
+from ennforce.hamiltonians import from_parameters
+from ennforce.io import DataError, provenance, read_dataset, write_dataset
+from ennforce.workflow import Node, run_node
+
+
+def main(node: Node) -> None:
+    p = node.params
+    model = from_parameters(p["model"])
+    samples = read_dataset(node.input["configurations"], ["fields", "trajectory"])
+    if samples["fields"].shape[-2:] != model.lattice.shape:
+        raise DataError(f"{node.input['configurations']} holds lattices of {samples['fields'].shape[-2:]}: sample it again")
+    solver = KPMForces(model, p["tolerance"], margin=p["margin"])
+    forces, errors, orders = [], [], []
+    for n, fields in enumerate(samples["fields"].values):
+        forces.append(solver.electronic_forces(fields))
+        assert solver.last is not None
+        errors.append(solver.last.error)
+        orders.append(solver.last.order)
+        node.progress(n + 1, samples.sizes["sample"], f"order {solver.last.order}, error <= {solver.last.error:.1e}")
+    long_name = "electronic force -<dH_e/dQ>"
+    samples["forces_electronic"] = (samples["fields"].dims, np.array(forces, dtype=np.float32), {"long_name": long_name, "units": "t"})
+    samples["density_error"] = ("sample", np.array(errors), {"long_name": "estimated largest error of <n>", "units": "1"})
+    samples["expansion_order"] = ("sample", np.array(orders), {"long_name": "Chebyshev order", "units": "1"})
+    samples.attrs |= provenance(node.parents, model=model.parameters(), solver="kpm", tolerance=p["tolerance"])
+    write_dataset(samples, node.output["labelled"])
+
+
+run_node(main, globals())

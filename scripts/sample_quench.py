@@ -1,0 +1,46 @@
+"""Snapshots of one thermal quench, run with KPM forces; a kill loses nothing but the time since the last checkpoint."""
+
+import numpy as np
+import xarray as xr
+
+from ennforce.dynamics import Langevin, Recorder, State, log_spaced_steps
+from ennforce.forces import KPMForces
+from ennforce.hamiltonians import from_parameters
+from ennforce.io import provenance, write_dataset
+from ennforce.training.dataset import configurations
+from ennforce.workflow import Node, run_node
+
+
+def main(node: Node) -> None:
+    p, bath = node.params, node.params["bath"]
+    model = from_parameters(p["model"])
+    number = int(node.wildcards["number"])
+    seed = int(np.random.SeedSequence([p["seed"], 2]).generate_state(1)[0])
+    start = State.uncorrelated(
+        model.lattice.shape, np.array([number]), seed,
+        sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"],
+    )  # fmt: skip
+    forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"])
+    engine = Langevin(forces, mass=bath["mass"], friction=bath["friction"], temperature=bath["temperature"], dt=bath["dt"])
+    kept = log_spaced_steps(p["first_snapshot"], p["steps"], p["snapshots"])
+    recorder = Recorder(lambda state: xr.Dataset(), np.array([]), kept, bath["dt"], node.checkpoint)
+    state = recorder.resume(start)
+
+    def watch(state: State) -> None:
+        recorder(state)
+        node.progress(state.step, p["steps"])
+
+    engine.run(state, p["steps"] - state.step, watch)
+    recorded = recorder.dataset().isel(replica=0)
+    fields = recorded["fields"].values[:, None]
+    dataset = configurations(
+        fields, kind="quench", time=recorded["snapshot_time"].values, trajectory=np.full(len(fields), number)
+    )
+    dataset.attrs = provenance(
+        model=model.parameters(), seed=p["seed"], bath=bath, solver="kpm", tolerance=p["tolerance"], trajectory=number
+    )
+    write_dataset(dataset, node.output["configurations"])
+    node.checkpoint.unlink(missing_ok=True)
+
+
+run_node(main, globals())

@@ -1,0 +1,42 @@
+"""The numbers of the study, as JSON and as a table."""
+
+from ennforce.analysis.growth import LENGTHS
+from ennforce.io import provenance, read_dataset, read_json, write_atomically, write_json
+from ennforce.workflow import Node, run_node
+
+
+def main(node: Node) -> None:
+    metrics, check, comparison = (read_json(node.input[name]) for name in ("metrics", "check", "comparison"))
+    growth = read_dataset(node.input["growth"], ["late_exponent"])
+    exponents = {
+        name: {
+            "alpha": float(growth["late_exponent"].sel(definition=name)),
+            "error": float(growth["late_exponent_error"].sel(definition=name)),
+            "from_time": float(growth["late_from"].sel(definition=name)),
+        }
+        for name in LENGTHS
+    }
+    compared = {name: value for name, value in comparison.items() if isinstance(value, dict) and "p_value" in value}
+    summary = {
+        "force_error": metrics["errors"],
+        "equivariance_error": metrics["equivariance_error"],
+        "label_error": {kind: check[kind] for kind in ("random", "quench")},
+        "dynamics_p_values": {name: value["p_value"] for name, value in compared.items()},
+        "growth": exponents,
+    }
+    rows = [
+        ("quantity", "value"),
+        ("---", "---"),
+        *((f"force error on held-out {kind} data, relative", f"{100 * e['relative']:.2f} %") for kind, e in metrics["errors"].items()),
+        *((f"largest force error, {kind}, in std of the force", f"{e['max'] / e['std']:.2f}") for kind, e in metrics["errors"].items()),
+        (f"equivariance error over {metrics['group_elements']} elements, relative", f"{metrics['equivariance_error']:.1e}"),
+        *((f"labels against exact diagonalisation, {kind}, largest error of <n>", f"{check[kind]['max_density_error']:.1e}") for kind in ("random", "quench")),
+        *((f"network against KPM dynamics, {name}: p-value", f"{value['p_value']:.2f}") for name, value in compared.items()),
+        *((f"growth exponent of L_{name}, t > {e['from_time']:.0f}", f"{e['alpha']:.2f} ± {e['error']:.2f}") for name, e in exponents.items()),
+    ]
+    table = "".join(f"| {name} | {value} |\n" for name, value in rows)
+    write_atomically(node.output["table"], lambda path: path.write_text(table, encoding="utf-8"))
+    write_json(node.output["summary"], {**summary, "provenance": provenance(node.parents)})
+
+
+run_node(main, globals())

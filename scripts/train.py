@@ -1,0 +1,54 @@
+"""Train the equivariant network; resumes after a kill."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ennforce.hamiltonians import from_parameters
+from ennforce.io import file_digest, provenance, read_dataset, write_atomically
+from ennforce.networks.export import save_model
+from ennforce.networks.models import Architecture
+from ennforce.training.dataset import Samples, with_total_force
+from ennforce.training.loop import Recipe, fit
+from ennforce.workflow import Node, run_node
+
+
+def main(node: Node) -> None:
+    p, training = node.params, node.params["training"]
+    dataset = with_total_force(read_dataset(node.input["dataset"], ["fields", "forces_electronic", "split"]))
+    model = from_parameters(json.loads(dataset.attrs["model"]))
+    architecture = Architecture(lattice=model.lattice.name, field_type=str(model.field_type), **p["network"])
+    target = f"forces_{training['target']}"
+    trained = fit(
+        architecture,
+        Samples.select(dataset, "train", target=target),
+        Samples.select(dataset, "validation", target=target),
+        Recipe(
+            steps=training["steps"], batch=training["batch"], learning_rate=training["learning_rate"],
+            validate_every=training["validate_every"], seed=p["seed"],
+        ),
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        checkpoint=node.checkpoint,
+        progress=node.progress,
+    )  # fmt: skip
+    header = "step,training_error,validation_error"
+    write_atomically(
+        node.output["history"], lambda path: np.savetxt(path, trained.history, delimiter=",", header=header, comments="", fmt="%.8g")
+    )
+    facts = {
+        "model": model.parameters(),
+        "target": training["target"],
+        "training": training,
+        "best_step": trained.best_step,
+        "parameters": sum(weight.numel() for weight in trained.network.parameters()),
+        "dataset": file_digest(node.input["dataset"]),
+        "field_range": [float(dataset["fields"].min()), float(dataset["fields"].max())],
+        "provenance": provenance(node.parents),
+    }
+    save_model(Path(node.output["model"]).parent, trained.network, facts)
+    node.checkpoint.unlink(missing_ok=True)
+
+
+run_node(main, globals())

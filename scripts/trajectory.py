@@ -1,0 +1,54 @@
+"""One chunk of replicas of a thermal quench, driven by the network or by KPM; observables are kept while it runs."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ennforce.analysis.structure import OrderObserver
+from ennforce.dynamics import Langevin, Recorder, State, log_spaced_steps
+from ennforce.forces import ForceField, KPMForces, NetworkForces
+from ennforce.hamiltonians import from_parameters
+from ennforce.io import provenance, write_dataset
+from ennforce.workflow import Node, run_node
+
+
+def main(node: Node) -> None:
+    p, bath, run = node.params, node.params["bath"], node.params["run"]
+    model = from_parameters(p["model"])
+    engine_name, chunk = node.wildcards["engine"], int(node.wildcards["chunk"])
+    forces: ForceField
+    if engine_name == "kpm":
+        forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"])
+    else:
+        forces = NetworkForces.load(Path(node.input["model"][0]).parent, model)
+    replicas = np.arange(chunk * run["chunk"], min((chunk + 1) * run["chunk"], run["replicas"]))
+    # The same seed for both engines: they start from, and are shaken by, the same numbers.
+    seed = int(np.random.SeedSequence([p["seed"], 3, *map(ord, node.wildcards["run"])]).generate_state(1)[0])
+    start = State.uncorrelated(
+        model.lattice.shape, replicas, seed,
+        sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"],
+    )  # fmt: skip
+    engine = Langevin(forces, mass=bath["mass"], friction=bath["friction"], temperature=bath["temperature"], dt=bath["dt"])
+    observer = OrderObserver(model.lattice, bath["mass"], model.classical_energy)
+    recorder = Recorder(
+        lambda state: observer(state.fields, state.momenta, state.replicas),
+        log_spaced_steps(1, run["steps"], run["observations"]),
+        log_spaced_steps(max(1, run["steps"] // 100), run["steps"], run["snapshots"]),
+        bath["dt"],
+        node.checkpoint,
+    )
+    state = recorder.resume(start)
+
+    def watch(state: State) -> None:
+        recorder(state)
+        node.progress(state.step, run["steps"])
+
+    engine.run(state, run["steps"] - state.step, watch)
+    dataset = recorder.dataset()
+    facts = {"model": model.parameters(), "bath": bath, "engine": engine_name, "seed": p["seed"]}
+    dataset.attrs = provenance(node.parents, **facts, tolerance=p["tolerance"] if engine_name == "kpm" else "none")
+    write_dataset(dataset, node.output["observables"])
+    node.checkpoint.unlink(missing_ok=True)
+
+
+run_node(main, globals())

@@ -1,0 +1,102 @@
+# From observables to domain sizes, ensembles, growth exponents and the test of the learned dynamics.
+
+
+rule structure:
+    # Three domain sizes of every replica.
+    input:
+        observables=result("trajectories", "{run}_{engine}_{chunk}.nc"),
+        sources=sources("analysis"),
+    output:
+        lengths=result("analysis", "structure", "{run}_{engine}_{chunk}.nc"),
+    log:
+        log_of("structure-{run}-{engine}-{chunk}"),
+    benchmark:
+        benchmark_of("structure-{run}-{engine}-{chunk}")
+    script:
+        "../../scripts/structure.py"
+
+
+def chunk_files(folder):
+    """Files of one folder for every chunk of an ensemble."""
+
+    def files(wildcards):
+        names = [f"{wildcards.run}_{wildcards.engine}_{n}.nc" for n in chunks(RUNS[wildcards.run])]
+        return [result(*folder, name) for name in names]
+
+    return files
+
+
+rule ensemble:
+    # Means over replicas with bootstrap bands.
+    input:
+        observables=chunk_files(["trajectories"]),
+        lengths=chunk_files(["analysis", "structure"]),
+        sources=sources("analysis"),
+    output:
+        ensemble=result("analysis", "ensemble_{run}_{engine}.nc"),
+    params:
+        bootstrap=STUDY.analysis.bootstrap,
+        seed=STUDY.seed,
+    log:
+        log_of("ensemble-{run}-{engine}"),
+    benchmark:
+        benchmark_of("ensemble-{run}-{engine}")
+    script:
+        "../../scripts/ensemble.py"
+
+
+rule growth:
+    # Effective exponents of the domain sizes and the scaling collapse.
+    input:
+        ensemble=result("analysis", "ensemble_{run}_{engine}.nc"),
+        sources=sources("analysis"),
+    output:
+        growth=result("analysis", "growth_{run}_{engine}.nc"),
+    params:
+        analysis=STUDY.analysis.model_dump(),
+        box=lambda wildcards: min(RUNS[wildcards.run].shape),
+        seed=STUDY.seed,
+    log:
+        log_of("growth-{run}-{engine}"),
+    benchmark:
+        benchmark_of("growth-{run}-{engine}")
+    script:
+        "../../scripts/growth.py"
+
+
+rule compare:
+    # Do network and KPM dynamics agree within their statistical errors?
+    input:
+        network=result("analysis", "ensemble_comparison_network.nc"),
+        kpm=result("analysis", "ensemble_comparison_kpm.nc"),
+        sources=sources("analysis"),
+    output:
+        comparison=result("analysis", "comparison.json"),
+    params:
+        seed=STUDY.seed,
+    log:
+        log_of("compare"),
+    benchmark:
+        benchmark_of("compare")
+    script:
+        "../../scripts/compare.py"
+
+
+rule summary:
+    # The numbers of the study in one table.
+    input:
+        metrics=result("models", "enn", "metrics.json"),
+        check=result("data", "label_check.json"),
+        comparison=result("analysis", "comparison.json"),
+        growth=result("analysis", "growth_large_network.nc"),
+    output:
+        summary=result("summary.json"),
+        table=report(
+            result("summary.md"), caption="../report/summary.rst", category="Summary"
+        ),
+    log:
+        log_of("summary"),
+    benchmark:
+        benchmark_of("summary")
+    script:
+        "../../scripts/summary.py"

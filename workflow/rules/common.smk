@@ -1,0 +1,64 @@
+# The study, paths, and the source files that each stage depends on.
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "lib"))
+
+from ennforce.config import ConfigError, load_study
+
+try:
+    STUDY = load_study(config)
+except ConfigError as error:
+    sys.exit(f"error in the configuration: {error}")
+
+config["study"] = STUDY.study
+
+
+def result(*parts):
+    """A path in the study's results folder."""
+    return str(Path("results", STUDY.study, *parts))
+
+
+def log_of(name):
+    return result("logs", f"{name}.log")
+
+
+def benchmark_of(name):
+    return result("benchmarks", f"{name}.tsv")
+
+
+# A rule reruns when a source file of its own stage changes, not when any other does.
+ROOMS = {
+    "model": ["lattice.py", "symmetry", "hamiltonians"],
+    "electrons": ["electrons", "forces.py"],
+    "dynamics": ["dynamics"],
+    "networks": ["networks", "forces.py"],
+    "training": ["training"],
+    "analysis": ["analysis"],
+    "style": ["plotting/style.py"],
+}
+
+
+def sources(*rooms):
+    """Files of the package that a stage's results depend on."""
+    package = ROOT / "lib" / "ennforce"
+    entries = [package / entry for room in rooms for entry in ROOMS[room]]
+    files = [file for entry in entries for file in (sorted(entry.glob("*.py")) if entry.is_dir() else [entry])]
+    return [os.path.relpath(file) for file in dict.fromkeys(files)]
+
+
+def chunks(run):
+    """Numbers of the jobs that share an ensemble's replicas."""
+    return range(-(-run.replicas // run.chunk))
+
+
+RUNS = {"large": STUDY.large, "comparison": STUDY.comparison}
+
+
+wildcard_constraints:
+    run="large|comparison",
+    engine="kpm|network",
+    chunk=r"\d+",
+    number=r"\d+",

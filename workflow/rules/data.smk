@@ -1,0 +1,100 @@
+# Training data: configurations, their labels, a check of the labels, and the data set.
+
+SAMPLES = ["random", *(f"quench_{n}" for n in range(STUDY.data.trajectories))]
+
+
+rule sample_random:
+    # Uncorrelated fields, each site normal.
+    input:
+        sources=sources("model"),
+    output:
+        configurations=result("data", "samples", "random.nc"),
+    params:
+        model=STUDY.model_parameters(STUDY.data.shape),
+        configurations=STUDY.data.random_configurations,
+        sigma=STUDY.data.random_sigma,
+        seed=STUDY.seed,
+    log:
+        log_of("sample_random"),
+    benchmark:
+        benchmark_of("sample_random")
+    script:
+        "../../scripts/sample_random.py"
+
+
+rule sample_quench:
+    # Snapshots of one quench, run with KPM forces.
+    input:
+        sources=sources("model", "electrons", "dynamics"),
+    output:
+        configurations=result("data", "samples", "quench_{number}.nc"),
+    params:
+        model=STUDY.model_parameters(STUDY.data.shape),
+        bath=STUDY.bath.model_dump(),
+        steps=STUDY.data.steps,
+        snapshots=STUDY.data.snapshots,
+        first_snapshot=STUDY.data.first_snapshot,
+        tolerance=STUDY.solver.dynamics_tolerance,
+        margin=STUDY.solver.spectral_margin,
+        seed=STUDY.seed,
+    log:
+        log_of("sample_quench-{number}"),
+    benchmark:
+        benchmark_of("sample_quench-{number}")
+    script:
+        "../../scripts/sample_quench.py"
+
+
+rule label:
+    # Electronic forces of sampled configurations, by KPM.
+    input:
+        configurations=result("data", "samples", "{sample}.nc"),
+        sources=sources("model", "electrons"),
+    output:
+        labelled=result("data", "labelled", "{sample}.nc"),
+    params:
+        model=STUDY.model_parameters(STUDY.data.shape),
+        tolerance=STUDY.solver.label_tolerance,
+        margin=STUDY.solver.spectral_margin,
+    log:
+        log_of("label-{sample}"),
+    benchmark:
+        benchmark_of("label-{sample}")
+    script:
+        "../../scripts/label.py"
+
+
+rule assemble:
+    # One data set, split by trajectory.
+    input:
+        random=result("data", "labelled", "random.nc"),
+        quenches=[result("data", "labelled", f"{sample}.nc") for sample in SAMPLES[1:]],
+        sources=sources("training"),
+    output:
+        dataset=result("data", "dataset.nc"),
+    params:
+        split=STUDY.data.split.model_dump(),
+    log:
+        log_of("assemble"),
+    benchmark:
+        benchmark_of("assemble")
+    script:
+        "../../scripts/assemble.py"
+
+
+rule verify_labels:
+    # Exact diagonalisation of a few labels of each kind.
+    input:
+        dataset=result("data", "dataset.nc"),
+        sources=sources("model", "electrons"),
+    output:
+        check=result("data", "label_check.json"),
+    params:
+        samples=STUDY.data.verified,
+    threads: 2
+    log:
+        log_of("verify_labels"),
+    benchmark:
+        benchmark_of("verify_labels")
+    script:
+        "../../scripts/verify_labels.py"

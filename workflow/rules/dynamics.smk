@@ -1,0 +1,35 @@
+# Ensembles of thermal quenches, driven by the network or by KPM: one job a chunk of replicas.
+
+
+def force_inputs(wildcards):
+    """The network's files, for the engine that needs them."""
+    if wildcards.engine == "kpm":
+        return []
+    return [result("models", "enn", "model.json"), result("models", "enn", "weights.pt")]
+
+
+def engine_sources(wildcards):
+    engine = "electrons" if wildcards.engine == "kpm" else "networks"
+    return sources("model", engine, "dynamics", "analysis")
+
+
+rule trajectory:
+    input:
+        model=force_inputs,
+        sources=engine_sources,
+    output:
+        observables=result("trajectories", "{run}_{engine}_{chunk}.nc"),
+    params:
+        model=lambda wildcards: STUDY.model_parameters(RUNS[wildcards.run].shape),
+        run=lambda wildcards: RUNS[wildcards.run].model_dump(),
+        bath=STUDY.bath.model_dump(),
+        tolerance=STUDY.solver.dynamics_tolerance,
+        margin=STUDY.solver.spectral_margin,
+        seed=STUDY.seed,
+    threads: 1
+    log:
+        log_of("trajectory-{run}-{engine}-{chunk}"),
+    benchmark:
+        benchmark_of("trajectory-{run}-{engine}-{chunk}")
+    script:
+        "../../scripts/trajectory.py"

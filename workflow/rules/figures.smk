@@ -1,0 +1,160 @@
+# One rule a figure: it depends on its data, its script, its drawing module and the common style.
+
+FIGURES = [
+    "symmetry",
+    "training",
+    "parity",
+    "dynamics",
+    "snapshots",
+    "structure_factor",
+    "growth",
+    "collapse",
+]
+CATEGORIES = {
+    "symmetry": "Network",
+    "training": "Network",
+    "parity": "Network",
+    "dynamics": "Is the learned dynamics right?",
+    "snapshots": "Coarsening",
+    "structure_factor": "Coarsening",
+    "growth": "Coarsening",
+    "collapse": "Coarsening",
+}
+
+
+def figures(names):
+    return [result("figures", f"{name}.{kind}") for name in names for kind in ("svg", "png")]
+
+
+def drawing(name):
+    """The figure's own source files."""
+    return [
+        os.path.relpath(ROOT / "scripts" / f"plot_{name}.py"),
+        os.path.relpath(ROOT / "lib" / "ennforce" / "plotting" / f"{name}.py"),
+        *sources("style"),
+    ]
+
+
+def figure_files(name):
+    """SVG for the report and for papers, PNG for slides."""
+    return {
+        "svg": report(
+            result("figures", f"{name}.svg"),
+            caption=f"../report/{name}.rst",
+            category=CATEGORIES[name],
+        ),
+        "png": result("figures", f"{name}.png"),
+    }
+
+
+LARGE = {
+    "ensemble": result("analysis", "ensemble_large_network.nc"),
+    "growth": result("analysis", "growth_large_network.nc"),
+}
+
+
+rule plot_symmetry:
+    input:
+        sources=[*drawing("symmetry"), *sources("model")],
+    output:
+        **figure_files("symmetry"),
+    params:
+        lattice=STUDY.model.lattice,
+    log:
+        log_of("plot_symmetry"),
+    script:
+        "../../scripts/plot_symmetry.py"
+
+
+rule plot_training:
+    input:
+        history=result("models", "enn", "history.csv"),
+        model=result("models", "enn", "model.json"),
+        sources=drawing("training"),
+    output:
+        **figure_files("training"),
+    log:
+        log_of("plot_training"),
+    script:
+        "../../scripts/plot_training.py"
+
+
+rule plot_parity:
+    input:
+        predictions=result("models", "enn", "predictions.nc"),
+        metrics=result("models", "enn", "metrics.json"),
+        sources=drawing("parity"),
+    output:
+        **figure_files("parity"),
+    log:
+        log_of("plot_parity"),
+    script:
+        "../../scripts/plot_parity.py"
+
+
+rule plot_dynamics:
+    input:
+        network=result("analysis", "ensemble_comparison_network.nc"),
+        kpm=result("analysis", "ensemble_comparison_kpm.nc"),
+        comparison=result("analysis", "comparison.json"),
+        sources=drawing("dynamics"),
+    output:
+        **figure_files("dynamics"),
+    log:
+        log_of("plot_dynamics"),
+    script:
+        "../../scripts/plot_dynamics.py"
+
+
+rule plot_snapshots:
+    input:
+        ensemble=LARGE["ensemble"],
+        sources=drawing("snapshots"),
+    output:
+        **figure_files("snapshots"),
+    log:
+        log_of("plot_snapshots"),
+    script:
+        "../../scripts/plot_snapshots.py"
+
+
+rule plot_structure_factor:
+    input:
+        ensemble=LARGE["ensemble"],
+        sources=drawing("structure_factor"),
+    output:
+        **figure_files("structure_factor"),
+    log:
+        log_of("plot_structure_factor"),
+    script:
+        "../../scripts/plot_structure_factor.py"
+
+
+rule plot_growth:
+    input:
+        **LARGE,
+        sources=drawing("growth"),
+    output:
+        **figure_files("growth"),
+    log:
+        log_of("plot_growth"),
+    script:
+        "../../scripts/plot_growth.py"
+
+
+rule plot_collapse:
+    input:
+        **LARGE,
+        sources=drawing("collapse"),
+    output:
+        **figure_files("collapse"),
+    log:
+        log_of("plot_collapse"),
+    script:
+        "../../scripts/plot_collapse.py"
+
+
+rule figures:
+    # Every figure of the study: snakemake --cores N figures
+    input:
+        figures(FIGURES),

@@ -1,0 +1,63 @@
+# From the data set to a portable network, its errors and its card.
+
+
+rule train:
+    input:
+        dataset=result("data", "dataset.nc"),
+        sources=sources("model", "networks", "training"),
+    output:
+        model=result("models", "enn", "model.json"),
+        weights=result("models", "enn", "weights.pt"),
+        history=result("models", "enn", "history.csv"),
+    params:
+        network=STUDY.network.model_dump(),
+        training=STUDY.training.model_dump(),
+        seed=STUDY.seed,
+    threads: workflow.cores
+    resources:
+        gpu=0,
+    log:
+        log_of("train"),
+    benchmark:
+        benchmark_of("train")
+    script:
+        "../../scripts/train.py"
+
+
+rule evaluate:
+    # Errors on held-out trajectories, and the exactness of the symmetry of the trained weights.
+    input:
+        dataset=result("data", "dataset.nc"),
+        model=result("models", "enn", "model.json"),
+        weights=result("models", "enn", "weights.pt"),
+        sources=sources("model", "networks", "training"),
+    output:
+        predictions=result("models", "enn", "predictions.nc"),
+        metrics=result("models", "enn", "metrics.json"),
+    threads: 2
+    log:
+        log_of("evaluate"),
+    benchmark:
+        benchmark_of("evaluate")
+    script:
+        "../../scripts/evaluate.py"
+
+
+rule card:
+    # What the network is, what it was trained on, and how far to trust it.
+    input:
+        model=result("models", "enn", "model.json"),
+        metrics=result("models", "enn", "metrics.json"),
+        check=result("data", "label_check.json"),
+    output:
+        card=report(
+            result("models", "enn", "card.md"),
+            caption="../report/card.rst",
+            category="Network",
+        ),
+    log:
+        log_of("card"),
+    benchmark:
+        benchmark_of("card")
+    script:
+        "../../scripts/card.py"
