@@ -49,6 +49,11 @@ def _fill(values, seed, stream, replicas, step):  # pragma: no cover (compiled)
                 values[row, site + 1] = radius * np.sin(angle)
 
 
+def philox_words(counter: list[int], key: list[int]) -> list[int]:
+    """Philox4x32-10 of one counter, for checks against its published answers."""
+    return [int(word) for word in philox(*(np.uint64(word) for word in [*counter, *key]))]
+
+
 def normal(seed: int, stream: int, replicas: np.ndarray, step: int, shape: tuple[int, ...]) -> np.ndarray:
     """Standard normal numbers of shape (len(replicas), *shape), each fixed by (seed, stream, replica, step, site)."""
     if not 0 <= seed < 2**64:

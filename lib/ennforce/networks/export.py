@@ -48,41 +48,44 @@ def load_model(folder: str | Path) -> tuple[EquivariantNetwork, dict]:
 
 
 class ExpandedNetwork(nn.Module):
-    """The same function with every equivariant layer replaced by the plain convolution that it is."""
+    """The same function for inference: plain convolutions and a pointwise activation, scales folded into the filters.
+
+    Features are kept in the basis in which the activation is pointwise (for mixed features even + odd and even - odd).
+    """
 
     def __init__(self, network: EquivariantNetwork) -> None:
         super().__init__()
         self.radius = network.architecture.receptive_radius
-        self.embed, self.readout = _plain(network.embed), _plain(network.readout)
-        self.blocks = nn.ModuleList(_plain(block) for block in network.blocks)
         self.inset = network.architecture.radius
-        self.activation = network.activation
         with torch.no_grad():
-            # The scales are folded into the first and the last filter.
-            self.embed.weight /= network.field_scale
-            self.readout.weight *= network.force_scale
-            if self.readout.bias is not None:
-                self.readout.bias *= network.force_scale
-        self.requires_grad_(False)
+            into, back = network.activation.bases(network.embed.channels_out)
+            self.embed = _plain(network.embed, into / network.field_scale, None, into)
+            self.blocks = nn.ModuleList(_plain(block, into, back, into) for block in network.blocks)
+            scaled = network.force_scale * torch.eye(network.readout.channels_out)
+            self.readout = _plain(network.readout, scaled, back, scaled)
+        self.pointwise = network.activation.pointwise
+        self.requires_grad_(False).to(memory_format=torch.channels_last)
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         """Fields (batch, C, Ly + 2 radius, Lx + 2 radius) with their halo to forces (batch, C, Ly, Lx)."""
-        features = self.embed(fields)
         n = self.inset
+        features = self.embed(fields.contiguous(memory_format=torch.channels_last))
         for block in self.blocks:
-            features = features[..., n:-n, n:-n] + block(self.activation(features))
-        return self.readout(self.activation(features))
+            features = features[..., n:-n, n:-n] + block(self.pointwise(features))
+        return self.readout(self.pointwise(features))
 
     def on_torus(self, fields: torch.Tensor) -> torch.Tensor:
         return self(functional.pad(fields, (self.radius,) * 4, mode="circular"))
 
 
-def _plain(layer: EquivariantConv) -> nn.Conv2d:
-    filters, bias = layer.filter()
-    channels_in = filters.shape[1] * layer.groups
-    conv = nn.Conv2d(channels_in, len(filters), filters.shape[-1], groups=layer.groups, bias=bias is not None)
-    with torch.no_grad():
-        conv.weight.copy_(filters)
-        if bias is not None:
-            conv.bias.copy_(bias)
+def _plain(layer: EquivariantConv, left: torch.Tensor, right: torch.Tensor | None, bias_left: torch.Tensor) -> nn.Conv2d:
+    """The convolution left . layer . right, with matrices acting on output and input channels."""
+    filters, bias = layer.dense_filter()
+    filters = torch.einsum("ab,bcyx->acyx", left, filters)
+    if right is not None:
+        filters = torch.einsum("acyx,cd->adyx", filters, right)
+    conv = nn.Conv2d(filters.shape[1], filters.shape[0], filters.shape[-1], bias=bias is not None)
+    conv.weight.copy_(filters)
+    if bias is not None:
+        conv.bias.copy_(bias_left @ bias)
     return conv

@@ -56,9 +56,10 @@ class EquivariantConv(nn.Module):
             weight = torch.randn(len(basis), out_type.terms[o][0], in_type.terms[i][0]) * (basis.shape[1] / fan) ** 0.5
             self.pairs.append((o, i))
             self.register_parameter(f"weight_{o}_{i}", nn.Parameter(weight))
-            self.register_buffer(f"basis_{o}_{i}", torch.tensor(basis, dtype=torch.float32), persistent=False)
+            # Bases stay in float64 and are cast when used: a network in float64 is then symmetric to float64's rounding.
+            self.register_buffer(f"basis_{o}_{i}", torch.tensor(basis), persistent=False)
         self.bias_pattern: torch.Tensor
-        self.register_buffer("bias_pattern", torch.tensor(_bias_pattern(group, out_type), dtype=torch.float32), persistent=False)
+        self.register_buffer("bias_pattern", torch.tensor(_bias_pattern(group, out_type)), persistent=False)
         self.bias = nn.Parameter(torch.zeros(self.bias_pattern.shape[1])) if self.bias_pattern.shape[1] else None
         self.dims_in = [count * group.representation(label).shape[1] for count, label, _ in in_type.terms]
         self.dims_out = [count * group.representation(label).shape[1] for count, label, _ in out_type.terms]
@@ -69,23 +70,34 @@ class EquivariantConv(nn.Module):
 
     def filter(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The plain filter (C_out, C_in / groups, k, k) and bias (C_out,) of the convolution that this layer is."""
-        bias = self.bias_pattern @ self.bias if self.bias is not None else None
         if self.groups > 1:
-            return torch.cat([self._block(n, n) for n in range(self.groups)]), bias
-        size = 2 * self.radius + 1
+            return torch.cat([self._block(n, n) for n in range(self.groups)]), self._constant()
+        return self.dense_filter()
+
+    def dense_filter(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The same without groups: filter (C_out, C_in, k, k)."""
+        weight, size = next(self.parameters()), 2 * self.radius + 1
         rows = []
         for o, dim_out in enumerate(self.dims_out):
-            row = []
-            for i, dim_in in enumerate(self.dims_in):
-                absent = (o, i) not in self.pairs
-                row.append(self.bias_pattern.new_zeros(dim_out, dim_in, size, size) if absent else self._block(o, i))
-            rows.append(torch.cat(row, dim=1))
-        return torch.cat(rows), bias
+            blocks = [
+                self._block(o, i) if (o, i) in self.pairs else weight.new_zeros(dim_out, dim_in, size, size)
+                for i, dim_in in enumerate(self.dims_in)
+            ]
+            rows.append(torch.cat(blocks, dim=1))
+        return torch.cat(rows), self._constant()
+
+    @property
+    def channels_out(self) -> int:
+        """Number of output channels."""
+        return sum(self.dims_out)
+
+    def _constant(self) -> torch.Tensor | None:
+        return self.bias_pattern.to(self.bias.dtype) @ self.bias if self.bias is not None else None
 
     def _block(self, o: int, i: int) -> torch.Tensor:
         weight, basis = getattr(self, f"weight_{o}_{i}"), getattr(self, f"basis_{o}_{i}")
         size = 2 * self.radius + 1
-        return torch.einsum("noi,nabyx->oaibyx", weight, basis).reshape(self.dims_out[o], self.dims_in[i], size, size)
+        return torch.einsum("noi,nabyx->oaibyx", weight, basis.to(weight.dtype)).reshape(self.dims_out[o], self.dims_in[i], size, size)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         filters, bias = self.filter()

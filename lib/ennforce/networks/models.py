@@ -41,10 +41,32 @@ class PairActivation(nn.Module):
     it makes products of odd features, which an odd function of odd features alone cannot.
     """
 
+    pointwise = staticmethod(functional.silu)
+
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         odd, even = features.chunk(2, dim=-3)
-        plus, minus = functional.silu(even + odd), functional.silu(even - odd)
+        plus, minus = self.pointwise(even + odd), self.pointwise(even - odd)
         return torch.cat([plus - minus, plus + minus], dim=-3)
+
+    @staticmethod
+    def bases(channels: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Matrices into the basis of the pointwise function, (o, e) -> (e + o, e - o), and back from its values."""
+        one = torch.eye(channels // 2)
+        into = torch.cat([torch.cat([one, one], 1), torch.cat([-one, one], 1)])
+        return into, into.T.contiguous()
+
+
+class OddActivation(nn.Module):
+    """tanh on odd regular features: the smallest choice that keeps the force odd."""
+
+    pointwise = staticmethod(torch.tanh)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.pointwise(features)
+
+    @staticmethod
+    def bases(channels: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.eye(channels), torch.eye(channels)
 
 
 class EquivariantNetwork(nn.Module):
@@ -67,7 +89,7 @@ class EquivariantNetwork(nn.Module):
         self.embed = EquivariantConv(a.lattice, field, hidden, a.first_radius)
         self.blocks = nn.ModuleList(EquivariantConv(a.lattice, hidden, hidden, a.radius) for _ in range(a.depth))
         self.readout = EquivariantConv(a.lattice, hidden, field, 0)
-        self.activation = PairActivation() if a.mixed else nn.Tanh()
+        self.activation = PairActivation() if a.mixed else OddActivation()
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         features = self.embed(fields / self.field_scale)

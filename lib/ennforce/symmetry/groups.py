@@ -29,7 +29,7 @@ class PointGroup:
         identity = np.eye(dimension, dtype=int)
         others = sorted((m.tolist() for m in matrices if not np.array_equal(m, identity)), reverse=True)
         elements = np.array([identity.tolist(), *others])
-        cartesian = np.einsum("ai,gab,bj->gij", np.linalg.inv(basis).T, elements, basis)
+        cartesian = np.einsum("ai,gab,bj->gij", basis, elements, np.linalg.inv(basis).T)
         group = cls(elements, cartesian)
         group.table  # noqa: B018  (closure is checked here, at construction)
         return group
