@@ -70,9 +70,9 @@ class Bath(Section):
 class Split(Section):
     """Fractions of trajectories (and of random configurations); they add up to 1."""
 
-    train: Annotated[float, Field(gt=0, lt=1)] = 0.625
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.125
-    test: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    train: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
 
     @model_validator(mode="after")
     def complete(self) -> Split:
@@ -88,7 +88,7 @@ class Data(Section):
     shape: Shape = [48, 48]
     random_configurations: Annotated[int, Field(ge=3)] = 40
     random_sigma: Positive = 0.7
-    trajectories: Annotated[int, Field(ge=3, description="quenches, one job each")] = 8
+    trajectories: Annotated[int, Field(ge=3, description="quenches, one job each")] = 10
     steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 600
     snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced")] = 40
     first_snapshot: Annotated[int, Field(ge=1, description="step of the first snapshot kept")] = 5
@@ -108,8 +108,8 @@ class Data(Section):
 class Network(Section):
     """Shape of the equivariant network; ``width`` counts copies of the regular representation."""
 
-    width: Count = 4
-    depth: Annotated[int, Field(ge=1, le=64)] = 4
+    width: Count = 2
+    depth: Annotated[int, Field(ge=1, le=64)] = 8
     first_radius: Annotated[int, Field(ge=1, le=8)] = 2
     radius: Annotated[int, Field(ge=1, le=4)] = 1
     mixed: Annotated[bool, Field(description="odd and even features, joined by the activation; else odd alone")] = True
@@ -118,10 +118,10 @@ class Network(Section):
 class Training(Section):
     """Adam on the mean square error of the force."""
 
-    steps: Count = 3000
-    batch: Annotated[int, Field(ge=1, description="configurations a step")] = 4
-    learning_rate: Positive = 1e-2
-    validate_every: Annotated[int, Field(ge=1, description="steps")] = 100
+    steps: Count = 18000
+    batch: Annotated[int, Field(ge=1, description="configurations a step")] = 1
+    learning_rate: Positive = 6e-3
+    validate_every: Annotated[int, Field(ge=1, description="steps")] = 500
     target: Annotated[Literal["electronic", "total"], Field(description="total: as the published code learns it")] = "electronic"
 
 
@@ -149,7 +149,7 @@ class Comparison(Run):
     """The same quenches with network and with KPM forces."""
 
     shape: Shape = [48, 48]
-    replicas: Annotated[int, Field(ge=2)] = 8
+    replicas: Annotated[int, Field(ge=2)] = 16
     chunk: Count = 4
     steps: Annotated[int, Field(ge=10)] = 500
 

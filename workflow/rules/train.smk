@@ -13,7 +13,7 @@ rule train:
         network=STUDY.network.model_dump(),
         training=STUDY.training.model_dump(),
         seed=STUDY.seed,
-    threads: workflow.cores
+    threads: 4
     resources:
         gpu=0,
     log:

@@ -1,0 +1,68 @@
+"""The configuration: defaults, bounds, one-line errors, schema in step."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ennforce.config import ConfigError, Study, json_schema, load_study
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_an_empty_configuration_is_the_default_study():
+    assert load_study({}) == Study() and Study().study == "default"
+
+
+@pytest.mark.parametrize("name", ["default", "smoke", "paper"])
+def test_every_study_of_the_repository_is_valid_and_named_after_its_file(name):
+    assert load_study(yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())).study == name
+
+
+def test_the_paper_study_is_the_published_one():
+    study = load_study(yaml.safe_load((ROOT / "config" / "paper.yaml").read_text()))
+    assert study.data.shape == [40, 40] and study.data.random_configurations == 200
+    assert study.data.trajectories * study.data.snapshots == 400
+    assert study.large.shape == [200, 200] and study.large.steps == 25_000
+    assert (study.model.g, study.model.K, study.model.kappa, study.bath.mass, study.bath.dt) == (3.5, 1.0, 0.18, 5.0, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"modle": {}}, "modle is not a setting: allowed here are study, seed, model,"),
+        ({"model": {"gg": 1}}, "model.gg is not a setting: allowed here are name, lattice, t, g, K,"),
+        ({"data": {"split": {"tset": 1}}}, "data.split.tset is not a setting: allowed here are train, validation, test"),
+        ({"bath": {"temperature": -1}}, "bath.temperature = -1: input should be greater than 0"),
+        ({"model": {"electron_temperature": 0}}, "model.electron_temperature = 0: input should be greater than 0"),
+        ({"model": {"K": 0.5, "kappa": 0.2}}, "model: K = 0.5 with kappa = 0.2 is elastically unstable: K must exceed 4 |kappa|"),
+        ({"model": {"filling": 0.4, "chemical_potential": 0.1}}, "model: filling = 0.4 and chemical_potential = 0.1 exclude each other"),
+        ({"large": {"shape": [33, 32]}}, "large.shape.0 = 33: input should be a multiple of 2"),
+        ({"large": {"shape": [32]}}, "large.shape = [32]:"),
+        ({"solver": {"spectral_margin": 0}}, "solver.spectral_margin = 0: input should be greater than 0"),
+        ({"data": {"split": {"train": 0.5, "validation": 0.2, "test": 0.2}}}, "data.split: train + validation + test = 0.9, but"),
+        ({"data": {"steps": 3, "first_snapshot": 5}}, "data: first_snapshot = 5 comes after the last of 3 steps"),
+        ({"model": {"t": "one"}}, "model.t = 'one': input should be a valid number"),
+        ({"model": {"g": float("nan")}}, "model.g = nan"),
+        ({"study": "../elsewhere"}, "study = '../elsewhere'"),
+        ({"comparison": {"replicas": 1}}, "comparison.replicas = 1: input should be greater than or equal to 2"),
+        ({"seed": -1}, "seed = -1"),
+        ({"model": None}, "model = None"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_impossible_settings_end_in_one_line_that_names_them(content, message):
+    with pytest.raises(ConfigError) as caught:
+        load_study(content)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_several_problems_are_all_named():
+    with pytest.raises(ConfigError, match="seed = -1.*bath.dt = 0"):
+        load_study({"seed": -1, "bath": {"dt": 0}})
+
+
+def test_the_schema_in_the_repository_is_in_step():
+    stored = json.loads((ROOT / "workflow" / "schemas" / "study.schema.json").read_text())
+    assert stored == json_schema(), "run `make schema`"

@@ -1,0 +1,102 @@
+"""Files: atomic writes, refusal of broken input, provenance."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ennforce.io import DataError, provenance, read_dataset, read_json, text_digest, write_atomically, write_dataset
+
+
+def some_data() -> xr.Dataset:
+    return xr.Dataset({"fields": (("y", "x"), np.arange(12.0).reshape(3, 4))}, attrs={"note": "kept"})
+
+
+def test_datasets_round_trip(tmp_path):
+    write_dataset(some_data(), tmp_path / "deep" / "file.nc")
+    xr.testing.assert_identical(read_dataset(tmp_path / "deep" / "file.nc", ["fields"]), some_data())
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "empty"])
+def test_broken_files_are_named(tmp_path, damage):
+    path = tmp_path / "file.nc"
+    write_dataset(some_data(), path)
+    content = path.read_bytes()
+    path.write_bytes({"truncated": content[: len(content) // 2], "text": b"not a NetCDF file", "empty": b""}[damage])
+    with pytest.raises(DataError, match=r"file\.nc is not a readable NetCDF file.*delete it and run again"):
+        read_dataset(path)
+
+
+def test_missing_files_and_variables_are_named(tmp_path):
+    with pytest.raises(DataError, match="does not exist: run the rule"):
+        read_dataset(tmp_path / "absent.nc")
+    write_dataset(some_data(), tmp_path / "file.nc")
+    with pytest.raises(DataError, match="lacks forces"):
+        read_dataset(tmp_path / "file.nc", ["forces"])
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(DataError, match="is not JSON"):
+        read_json(tmp_path / "bad.json")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+
+    def fail(temporary):
+        temporary.write_text("half of the n")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DataError, match="file.txt could not be written .*No space left on device"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    """A file-size limit stands in for the full disk: the same failing write inside the NetCDF library."""
+    program = (
+        "import numpy as np, xarray as xr, resource, signal\n"
+        "from ennforce.io import DataError, write_dataset\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "data = xr.Dataset({'a': ('x', np.random.default_rng(0).normal(size=50000))})\n"
+        "try:\n    write_dataset(data, 'file.nc')\nexcept DataError as error:\n    print('DataError', error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert "DataError file.nc could not be written" in done.stdout, done.stdout + done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_kill_in_the_middle_of_a_write_never_leaves_a_half_file(tmp_path):
+    program = (
+        "import numpy as np, xarray as xr\nfrom ennforce.io import write_dataset\n"
+        "n = 0\nprint('ready', flush=True)\n"
+        "while True:\n    n += 1\n    write_dataset(xr.Dataset({'a': ('x', np.full(300000, float(n)))}), 'file.nc')\n"
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        worker = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE)
+        worker.stdout.readline()
+        time.sleep(0.1 + 0.3 * rng.random())
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        if (tmp_path / "file.nc").exists():
+            values = read_dataset(tmp_path / "file.nc")["a"].values
+            assert (values == values[0]).all()
+
+
+def test_provenance_has_no_clock_and_knows_its_parents(tmp_path):
+    (tmp_path / "parent").write_text("data")
+    first, second = (provenance([tmp_path / "parent"], model={"g": 1.5}, seed=3) for _ in range(2))
+    assert first == second and json.loads(first["model"]) == {"g": 1.5} and "git_commit" in first
+    (tmp_path / "parent").write_text("other data")
+    assert provenance([tmp_path / "parent"])["parents"] != first["parents"]
+
+
+def test_digests_depend_on_content_not_order():
+    assert text_digest({"a": 1, "b": 2}) == text_digest({"b": 2, "a": 1}) != text_digest({"a": 1, "b": 3})

@@ -1,0 +1,204 @@
+"""Training: splits by trajectory, determinism, resume after a kill, portable models and their refusal."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from ennforce.forces import NetworkForces
+from ennforce.hamiltonians import Holstein
+from ennforce.io import DataError
+from ennforce.lattice import Lattice
+from ennforce.networks.export import ExpandedNetwork, load_model, save_model
+from ennforce.networks.models import Architecture, EquivariantNetwork
+from ennforce.training import loop
+from ennforce.training.dataset import Samples, assemble, configurations, split_trajectories, with_total_force
+from ennforce.training.metrics import force_errors
+
+SMALL = Architecture(width=1, depth=1, first_radius=1)
+MODEL = Holstein(Lattice.square(8, 8), temperature=0.1)
+
+
+def labelled(kind: str, trajectories: list[int], model: Holstein = MODEL) -> xr.Dataset:
+    rng = np.random.default_rng(len(trajectories))
+    data = configurations(
+        rng.normal(size=(len(trajectories), 1, 8, 8)), kind=kind, time=np.arange(len(trajectories)), trajectory=np.array(trajectories)
+    )
+    data["forces_electronic"] = np.tanh(data["fields"])
+    data.attrs = {"model": json.dumps(model.parameters())}
+    return data
+
+
+def samples(count: int = 6) -> Samples:
+    fields = np.random.default_rng(0).normal(size=(count, 1, 8, 8)).astype(np.float32)
+    return Samples(fields, np.tanh(fields + 0.3 * np.roll(fields, 1, -1) + 0.3 * np.roll(fields, -1, -1)))
+
+
+def recipe(**changes) -> loop.Recipe:
+    return loop.Recipe(**({"steps": 40, "batch": 2, "learning_rate": 1e-2, "validate_every": 10, "seed": 3} | changes))
+
+
+def test_no_trajectory_is_in_two_splits():
+    quenches = [labelled("quench", [n] * 5) for n in range(5)]
+    data = assemble(labelled("random", list(range(10))), quenches, (0.6, 0.2, 0.2))
+    for kind in ("random", "quench"):
+        part = data.isel(sample=np.flatnonzero(data["kind"].values == kind))
+        seen = {s: set(part["trajectory"].values[part["split"].values == s]) for s in ("train", "validation", "test")}
+        assert all(seen.values())
+        assert not (seen["train"] & seen["validation"] or seen["train"] & seen["test"] or seen["validation"] & seen["test"])
+    assert len(Samples.select(data, "train", "quench")) == 15
+
+
+def test_every_split_gets_a_trajectory():
+    assert sorted(split_trajectories(np.array([0, 1, 2]), (0.9, 0.05, 0.05)).values()) == ["test", "train", "validation"]
+    with pytest.raises(ValueError, match="2 trajectories cannot be split"):
+        split_trajectories(np.array([0, 0, 1]), (0.6, 0.2, 0.2))
+
+
+def test_labels_of_different_electron_temperatures_never_mix():
+    hot = labelled("quench", [0, 1, 2], Holstein(Lattice.square(8, 8), temperature=0.2))
+    with pytest.raises(ValueError, match="labels of 2 different models"):
+        assemble(labelled("random", [0, 1, 2]), [hot], (0.6, 0.2, 0.2))
+
+
+def test_total_force_is_electronic_plus_elastic():
+    data = labelled("random", [0, 1])
+    np.testing.assert_allclose(
+        with_total_force(data)["forces_total"], data["forces_electronic"] - MODEL.K * data["fields"], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_the_published_choice_of_learning_the_total_force_gives_the_same_interface():
+    network = EquivariantNetwork(SMALL)
+    fields = samples(2).fields[:, 0].astype(float)
+    total, electronic = NetworkForces(network, MODEL, "total"), NetworkForces(network, MODEL, "electronic")
+    np.testing.assert_allclose(electronic.forces(fields) - total.forces(fields), MODEL.classical_forces(fields), atol=1e-6)
+    np.testing.assert_allclose(total.electronic_forces(fields), total.forces(fields) - MODEL.classical_forces(fields))
+
+
+def test_training_learns_and_is_deterministic():
+    first, second = (loop.fit(SMALL, samples(), samples(), recipe(steps=400)) for _ in range(2))
+    assert first.history[-1, 2] < 0.3 < first.history[0, 2]
+    np.testing.assert_array_equal(first.history, second.history)
+    for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert not np.array_equal(loop.fit(SMALL, samples(), samples(), recipe(seed=4)).history, first.history[:4])
+
+
+@pytest.mark.parametrize("killed_at", [7, 10, 33])
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, killed_at):
+    undisturbed = loop.fit(SMALL, samples(), samples(), recipe())
+
+    class Killed(Exception):
+        pass
+
+    def kill(step, total, text):
+        if step > killed_at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        loop.fit(SMALL, samples(), samples(), recipe(), checkpoint=tmp_path / "state", interval=0.0, progress=kill)
+    steps = []
+    resumed = loop.fit(
+        SMALL, samples(), samples(), recipe(), checkpoint=tmp_path / "state", progress=lambda step, total, text: steps.append(step)
+    )
+    assert steps[0] == killed_at + 1
+    np.testing.assert_array_equal(resumed.history, undisturbed.history)
+    for a, b in zip(resumed.network.parameters(), undisturbed.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_broken_training_state_is_not_taken_for_whole(tmp_path):
+    (tmp_path / "state").write_bytes(b"half")
+    steps = []
+    loop.fit(SMALL, samples(), samples(), recipe(steps=3), checkpoint=tmp_path / "state", progress=lambda s, t, x: steps.append(s))
+    assert steps == [1, 2, 3]
+
+
+def test_a_diverging_loss_names_the_step():
+    broken = Samples(samples().fields, np.where(np.arange(8) == 3, np.nan, samples().forces).astype(np.float32))
+    with pytest.raises(FloatingPointError, match="not finite at step 1: use a smaller learning rate"):
+        loop.fit(SMALL, broken, samples(), recipe())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    torch.manual_seed(0)
+    save_model(tmp_path / "enn", EquivariantNetwork(SMALL, 0.7, 0.4), {"model": MODEL.parameters(), "target": "electronic"})
+    return tmp_path / "enn"
+
+
+def test_a_model_round_trips_and_its_expanded_filters_agree(folder):
+    network, _ = load_model(folder)
+    fields = torch.as_tensor(samples().fields)
+    np.testing.assert_allclose(ExpandedNetwork(network).on_torus(fields), network.on_torus(fields).detach(), atol=1e-6)
+    forces = NetworkForces.load(folder, MODEL.resized(16, 12))
+    assert forces.forces(np.zeros((3, 16, 12))).shape == (3, 16, 12)
+    np.testing.assert_array_equal(forces.forces(np.zeros((16, 12))), 0.0)
+
+
+@pytest.mark.parametrize("architecture", [SMALL, Architecture(width=2, depth=3), Architecture(width=2, depth=2, mixed=False)])
+def test_expanded_networks_agree_with_the_training_graph(architecture):
+    torch.manual_seed(0)
+    network = EquivariantNetwork(architecture, 0.7, 0.4)
+    fields = torch.randn(2, 1, 12, 16)
+    reference = network.on_torus(fields).detach()
+    torch.testing.assert_close(ExpandedNetwork(network).on_torus(fields), reference, rtol=0, atol=1e-6 * float(reference.abs().max()) * 10)
+
+
+def test_a_model_of_other_couplings_is_refused_and_says_which(folder):
+    with pytest.raises(ValueError, match=r"was trained for square g = 1.5 \(not 2.0\)"):
+        NetworkForces.load(folder, Holstein(Lattice.square(8, 8), temperature=0.1, g=2.0))
+
+
+def test_a_model_of_another_lattice_symmetry_is_refused(folder):
+    facts = json.loads((folder / "model.json").read_text())
+    facts["architecture"]["lattice"] = "triangular"
+    (folder / "model.json").write_text(json.dumps(facts))
+    with pytest.raises((ValueError, DataError), match="on the triangular lattice|does not fit the architecture"):
+        NetworkForces.load(folder)
+    with pytest.raises(ValueError, match="carries a 1xA1o field on the square lattice, but the model has 1xA1e"):
+        NetworkForces(EquivariantNetwork(SMALL), Holstein(Lattice.square(8, 8), temperature=0.1, chemical_potential=0.2))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("damage", ["flipped", "missing", "foreign", "old format", "pickle"])
+def test_broken_models_are_refused(folder, damage):
+    weights, description = folder / "weights.pt", folder / "model.json"
+    facts = json.loads(description.read_text())
+    if damage == "flipped":
+        content = bytearray(weights.read_bytes())
+        content[len(content) // 2] ^= 1
+        weights.write_bytes(content)
+    elif damage == "missing":
+        weights.unlink()
+    elif damage == "foreign":
+        facts["architecture"]["width"] = 3
+    elif damage == "old format":
+        facts["format"] = 0
+    else:
+        import pickle
+
+        from ennforce.io import file_digest
+
+        weights.write_bytes(pickle.dumps({"a": print}))
+        facts["weights"] = file_digest(weights)
+    description.write_text(json.dumps(facts))
+    with pytest.raises(DataError) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_fields_that_a_network_cannot_take_are_named(folder):
+    forces = NetworkForces.load(folder)
+    for fields, message in ((np.full((8, 8), np.inf), "64 field values"), (np.zeros((2, 8)), "the reach of the network"), (np.zeros((7, 8)), "even")):
+        with pytest.raises(ValueError, match=message):
+            forces.forces(fields)
+
+
+def test_force_errors_of_a_known_residual():
+    exact = np.array([1.0, -1.0, 1.0, -1.0])
+    assert force_errors(exact + 0.1, exact)["relative"] == pytest.approx(0.1)
+    assert force_errors(exact + np.array([0, 0, 0, 0.2]), exact)["max"] == pytest.approx(0.2)
