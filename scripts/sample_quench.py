@@ -23,8 +23,9 @@ def main(node: Node) -> None:
     forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"])
     engine = Langevin(forces, mass=bath["mass"], friction=bath["friction"], temperature=bath["temperature"], dt=bath["dt"])
     kept = log_spaced_steps(p["first_snapshot"], p["steps"], p["snapshots"])
-    recorder = Recorder(lambda state: xr.Dataset(), np.array([]), kept, bath["dt"], node.checkpoint)
+    recorder = Recorder(lambda state: xr.Dataset(), np.array([]), kept, bath["dt"], node.checkpoint, node.checkpoint_seconds)
     state = recorder.resume(start)
+    node.resumed(state.step)
 
     def watch(state: State) -> None:
         recorder(state)

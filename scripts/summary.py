@@ -1,8 +1,21 @@
 """The numbers of the study, as JSON and as a table."""
 
+import numpy as np
+
 from ennforce.analysis.growth import LENGTHS
 from ennforce.io import provenance, read_dataset, read_json, write_atomically, write_json
 from ennforce.workflow import Node, run_node
+
+
+def number(value) -> float | None:
+    """None, which JSON can hold, where a number could not be measured."""
+    return float(value) if np.isfinite(float(value)) else None
+
+
+def growth_row(name: str, exponent: dict) -> tuple[str, str]:
+    if exponent["alpha"] is None or exponent["error"] is None:
+        return f"growth exponent of L_{name}", "not measured: too few times with domains between noise and box / 4"
+    return f"growth exponent of L_{name}, t > {exponent['from_time']:.0f}", f"{exponent['alpha']:.2f} ± {exponent['error']:.2f}"
 
 
 def main(node: Node) -> None:
@@ -10,9 +23,9 @@ def main(node: Node) -> None:
     growth = read_dataset(node.input["growth"], ["late_exponent"])
     exponents = {
         name: {
-            "alpha": float(growth["late_exponent"].sel(definition=name)),
-            "error": float(growth["late_exponent_error"].sel(definition=name)),
-            "from_time": float(growth["late_from"].sel(definition=name)),
+            "alpha": number(growth["late_exponent"].sel(definition=name)),
+            "error": number(growth["late_exponent_error"].sel(definition=name)),
+            "from_time": number(growth["late_from"].sel(definition=name)),
         }
         for name in LENGTHS
     }
@@ -32,7 +45,7 @@ def main(node: Node) -> None:
         (f"equivariance error over {metrics['group_elements']} elements, relative", f"{metrics['equivariance_error']:.1e}"),
         *((f"labels against exact diagonalisation, {kind}, largest error of <n>", f"{check[kind]['max_density_error']:.1e}") for kind in ("random", "quench")),
         *((f"network against KPM dynamics, {name}: p-value", f"{value['p_value']:.2f}") for name, value in compared.items()),
-        *((f"growth exponent of L_{name}, t > {e['from_time']:.0f}", f"{e['alpha']:.2f} ± {e['error']:.2f}") for name, e in exponents.items()),
+        *(growth_row(name, exponent) for name, exponent in exponents.items()),
     ]
     table = "".join(f"| {name} | {value} |\n" for name, value in rows)
     write_atomically(node.output["table"], lambda path: path.write_text(table, encoding="utf-8"))

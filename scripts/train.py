@@ -31,6 +31,8 @@ def main(node: Node) -> None:
         ),
         device="cuda" if torch.cuda.is_available() else "cpu",
         checkpoint=node.checkpoint,
+        interval=node.checkpoint_seconds,
+        resumed=node.resumed,
         progress=node.progress,
     )  # fmt: skip
     header = "step,training_error,validation_error"

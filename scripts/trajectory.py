@@ -36,8 +36,10 @@ def main(node: Node) -> None:
         log_spaced_steps(max(1, run["steps"] // 100), run["steps"], run["snapshots"]),
         bath["dt"],
         node.checkpoint,
+        node.checkpoint_seconds,
     )
     state = recorder.resume(start)
+    node.resumed(state.step)
 
     def watch(state: State) -> None:
         recorder(state)

@@ -174,6 +174,7 @@ class Study(Section):
     large: Large = Large()
     comparison: Comparison = Comparison()
     analysis: Analysis = Analysis()
+    checkpoint_seconds: Annotated[NonNegative, Field(description="between checkpoints; changes no result")] = 30.0
 
     def model_parameters(self, shape: list[int]) -> dict:
         """Parameters of the lattice model on a torus of ``shape``, as ``hamiltonians.from_parameters`` takes them."""

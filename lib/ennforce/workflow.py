@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ennforce.io import DataError, file_digest, text_digest, write_atomically
@@ -34,7 +34,8 @@ class Node:
     wildcards: dict[str, str]
     threads: int
     log: str
-    study: str = field(default="")
+    study: str
+    checkpoint_seconds: float
 
     @property
     def parents(self) -> list[str]:
@@ -48,6 +49,15 @@ class Node:
         files = [f for entry in self.input.values() for f in (entry if isinstance(entry, list) else [entry])]
         content = [self.rule, self.wildcards, self.params, [file_digest(f) for f in files]]
         return Path("results") / self.study / "resume" / f"{self.rule}-{text_digest(content)}"
+
+    def resumed(self, step: int) -> None:
+        """Say that the node does not start from the beginning."""
+        if step > 0:
+            log.info("%s goes on from step %d", self.name, step)
+
+    @property
+    def name(self) -> str:
+        return "-".join([self.rule, *self.wildcards.values()])
 
     def progress(self, step: int, total: int, text: str = "") -> None:
         """A line in the log, and on the terminal, now and then: how far, how fast, how long still."""
@@ -67,7 +77,7 @@ class _Progress:
     @classmethod
     def of(cls, node: Node) -> _Progress:
         if cls._current is None:
-            cls._current = cls("-".join([node.rule, *node.wildcards.values()]))
+            cls._current = cls(node.name)
         return cls._current
 
     def update(self, step: int, total: int, text: str) -> None:
@@ -112,7 +122,7 @@ def run_node(main: Callable[[Node], None], namespace: dict) -> None:
         log.debug("traceback", exc_info=True)
         log.error("%s: %s", node.rule, " ".join(str(error).split()) or type(error).__name__)
         sys.exit(1)
-    log.info("%s finished in %s", "-".join([node.rule, *node.wildcards.values()]), _duration(time.monotonic() - started))
+    log.info("%s finished in %s", node.name, _duration(time.monotonic() - started))
 
 
 def _from_snakemake(snakemake) -> Node:
@@ -127,7 +137,8 @@ def _from_snakemake(snakemake) -> Node:
         wildcards=dict(snakemake.wildcards.items()),
         threads=snakemake.threads,
         log=str(snakemake.log[0]),
-        study=snakemake.config.get("study", "default"),
+        study=snakemake.config["study"],
+        checkpoint_seconds=snakemake.config["checkpoint_seconds"],
     )
 
 

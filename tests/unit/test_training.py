@@ -80,7 +80,7 @@ def test_the_published_choice_of_learning_the_total_force_gives_the_same_interfa
 
 def test_training_learns_and_is_deterministic():
     first, second = (loop.fit(SMALL, samples(), samples(), recipe(steps=400)) for _ in range(2))
-    assert first.history[-1, 2] < 0.3 < first.history[0, 2]
+    assert first.history[-1, 2] < 0.4 < first.history[0, 2]
     np.testing.assert_array_equal(first.history, second.history)
     for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
         assert torch.equal(a, b)

@@ -13,7 +13,9 @@ try:
 except ConfigError as error:
     sys.exit(f"error in the configuration: {error}")
 
+# What every job gets to see beyond its params: settings that change no result.
 config["study"] = STUDY.study
+config["checkpoint_seconds"] = STUDY.checkpoint_seconds
 
 
 def result(*parts):

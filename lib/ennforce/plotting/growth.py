@@ -18,7 +18,8 @@ def draw(ensemble: xr.Dataset, growth: xr.Dataset) -> Figure:
         left.errorbar(times, mean, error, color=colour, marker=marker, ms=2.5, lw=0.8, elinewidth=0.6, label=label)
         chosen = growth.sel(definition=name)
         alpha, width = chosen["exponent"].values, chosen["exponent_error"].values
-        late = f"{label}: {float(chosen['late_exponent']):.2f} ± {float(chosen['late_exponent_error']):.2f}"
+        slope, slope_error = float(chosen["late_exponent"]), float(chosen["late_exponent_error"])
+        late = f"{label}: {slope:.2f} ± {slope_error:.2f}" if np.isfinite(slope) else f"{label}: not measured"
         right.plot(times, alpha, color=colour, marker=marker, ms=2.5, lw=0.8, label=late)
         right.fill_between(times, alpha - width, alpha + width, color=colour, alpha=0.2, lw=0)
     reference = growth["length"].sel(definition="half").values

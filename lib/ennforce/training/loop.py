@@ -50,6 +50,7 @@ def fit(
     checkpoint: str | Path | None = None,
     interval: float = 30.0,
     progress: Callable[[int, int, str], None] = lambda step, total, text: None,
+    resumed: Callable[[int], None] = lambda step: None,
 ) -> Trained:
     """Train; the same arguments give the same weights on the same machine, interrupted or not.
 
@@ -78,6 +79,7 @@ def fit(
     running, since, last_saved = 0.0, 0, time.monotonic()
     if saved is not None:
         running, since = saved["running"], saved["since"]
+        resumed(step)
     while step < recipe.steps:
         chosen = torch.randint(len(fields), (recipe.batch,), generator=order).to(device)
         loss = ((network.on_torus(fields[chosen]) - forces[chosen]) ** 2).mean() / spread**2

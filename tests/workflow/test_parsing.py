@@ -1,0 +1,54 @@
+"""What happens before the first job: dry runs, configuration errors, lint."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.workflow.conftest import ROOT
+
+
+@pytest.mark.parametrize("name", ["default", "smoke", "paper"])
+def test_every_study_plans_its_jobs(project, name):
+    done = project.snakemake("-n", "--configfile", f"config/{name}.yaml")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert f"results/{name}/figures/growth.svg" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("bath={temperature: -1}", "error in the configuration: bath.temperature = -1: input should be greater than 0"),
+        ("modle={g: 1}", "error in the configuration: modle is not a setting: allowed here are"),
+        ("model={K: 0.1, kappa: 0.2}", "elastically unstable"),
+        ("large={shape: [33, 33]}", "large.shape.0 = 33: input should be a multiple of 2"),
+    ],
+)
+def test_an_impossible_configuration_ends_in_one_line(project, setting, message):
+    done = project.snakemake("-n", "--config", setting)
+    assert done.returncode != 0
+    assert message in done.stdout and "Traceback" not in done.stdout
+    lines = [line for line in done.stdout.splitlines() if line and not line.startswith("Using workflow specific profile")]
+    assert len(lines) == 1, lines
+
+
+def test_importing_the_configuration_is_light():
+    """The Snakefile is parsed again for every job."""
+    program = "import sys, ennforce.config; print([m for m in ('torch', 'xarray', 'numba', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_rooms_import_downwards_only():
+    """docs/design.md: a room imports only from its own floor and those below."""
+    import re
+
+    floors = {"lattice": 0, "symmetry": 0, "config": 0, "io": 0, "hamiltonians": 1, "electrons": 2, "networks": 2, "forces": 3}
+    floors |= {"dynamics": 4, "training": 4, "analysis": 4, "plotting": 5, "workflow": 5}
+    package = ROOT / "lib" / "ennforce"
+    for path in package.rglob("*.py"):
+        room = path.relative_to(package).parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        for imported in re.findall(r"^\s*(?:from|import) ennforce\.(\w+)", path.read_text(), re.MULTILINE):
+            assert imported == room or floors[imported] < floors[room] or floors[imported] == floors[room] == 0, (path, imported)

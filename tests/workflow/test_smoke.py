@@ -1,0 +1,123 @@
+"""The smoke study end to end: results that are there and sane, reruns that do no more than they must, replay and report."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ennforce.io import read_dataset
+
+FIGURES = ["symmetry", "training", "parity", "dynamics", "snapshots", "structure_factor", "growth", "collapse"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn(finished, name):
+    svg, png = (finished.path("figures", f"{name}.{kind}").read_bytes() for kind in ("svg", "png"))
+    assert svg.rstrip().endswith(b"</svg>") and len(svg) > 5000
+    assert png.startswith(b"\x89PNG") and len(png) > 10_000
+
+
+def test_numbers_are_sane(finished):
+    summary = json.loads(finished.path("summary.json").read_text())
+    assert summary["force_error"]["quench"]["relative"] < 0.3
+    assert summary["equivariance_error"] < 1e-5
+    for kind in ("random", "quench"):
+        assert summary["label_error"][kind]["max_density_error"] < 5e-3
+    assert all(0 < p <= 1 for p in summary["dynamics_p_values"].values())
+    assert "nan" not in finished.path("summary.md").read_text()
+
+
+def test_data_keep_the_contract(finished):
+    data = read_dataset(finished.path("data", "dataset.nc"))
+    assert data["fields"].dims == ("sample", "component", "y", "x") == data["forces_electronic"].dims
+    assert {"kind", "time", "trajectory", "split"} <= set(data.coords)
+    assert data["fields"].attrs["units"] and data["forces_electronic"].attrs["units"] == "t"
+    for key in ("model", "solver", "tolerance", "seed", "ennforce_version", "git_commit", "parents"):
+        assert key in data.attrs, key
+    observed = read_dataset(finished.path("trajectories", "large_network_0.nc"))
+    assert observed["structure_factor"].dims == ("time", "replica", "k")
+    assert (np.diff(observed["time"]) > 0).all()
+    square = (observed["structure_factor"] * observed["k_modes"]).sum("k") / 32**2
+    np.testing.assert_allclose(square, observed["field_square"], rtol=1e-6)
+
+
+def test_network_and_kpm_start_from_the_same_state(finished):
+    network, kpm = (read_dataset(finished.path("trajectories", f"comparison_{engine}_0.nc")) for engine in ("network", "kpm"))
+    np.testing.assert_allclose(network["field_square"][0], kpm["field_square"][0], rtol=0.02)
+
+
+def test_no_leftovers(finished):
+    assert not list(finished.folder.joinpath("results").rglob("*.part"))
+    resume = finished.path("resume")
+    assert not resume.exists() or not list(resume.iterdir())
+
+
+def test_a_second_call_does_nothing(finished):
+    done = finished.smoke()
+    assert done.returncode == 0 and "Nothing to be done" in done.stdout
+
+
+def planned(project, *arguments):
+    """Rules that a dry run would run."""
+    done = project.smoke("-n", "--quiet", "host", *arguments)
+    assert done.returncode == 0, done.stdout[-2000:]
+    return {line.split()[1].rstrip(":") for line in done.stdout.splitlines() if line.startswith(("rule ", "localrule "))} - {"all", "figures"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "rules"),
+    [
+        ("lib/ennforce/plotting/growth.py", {"plot_growth"}),
+        ("scripts/plot_parity.py", {"plot_parity"}),
+        ("lib/ennforce/plotting/style.py", {f"plot_{name}" for name in FIGURES}),
+        ("lib/ennforce/config.py", set()),
+    ],
+)
+def test_a_changed_source_reruns_its_own_stage_only(study, changed, rules):
+    path = study.folder / changed
+    path.write_text(path.read_text() + "\n# a remark\n")
+    assert planned(study) == rules
+
+
+def test_changed_analysis_does_not_retrain(study):
+    path = study.folder / "lib/ennforce/analysis/growth.py"
+    path.write_text(path.read_text() + "\n# a remark\n")
+    assert not planned(study) & {"train", "label", "sample_quench", "evaluate"}
+
+
+def test_a_changed_plot_is_redrawn_alone(study):
+    path = study.folder / "lib/ennforce/plotting/growth.py"
+    path.write_text(path.read_text().replace("effective exponent", "effective growth exponent"))
+    before = {p: p.stat().st_mtime_ns for p in study.path("figures").iterdir()}
+    done = study.smoke("figures")
+    assert done.returncode == 0, done.stdout[-2000:]
+    changed = {p.name for p, t in before.items() if p.stat().st_mtime_ns != t}
+    assert changed == {"growth.svg", "growth.png"}
+
+
+def test_figures_depend_on_their_data_alone(study):
+    """The same data give the same bytes."""
+    before = {p: p.read_bytes() for p in study.path("figures").glob("*.svg")}
+    assert study.smoke("figures", "--forcerun", "plot_growth", "plot_symmetry").returncode == 0
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_one_node_runs_again_from_its_record(study):
+    figure = study.path("figures", "growth.svg")
+    content = figure.read_bytes()
+    figure.unlink()
+    record = "results/smoke/logs/plot_growth.json"
+    done = subprocess.run(
+        [sys.executable, "scripts/plot_growth.py", record], cwd=study.folder, env=study.environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert figure.read_bytes() == content
+
+
+def test_the_report_is_one_self_contained_page(finished, tmp_path):
+    done = finished.smoke("--report", str(tmp_path / "report.html"))
+    assert done.returncode == 0, done.stdout[-2000:]
+    page = (tmp_path / "report.html").read_text()
+    assert "growth" in page and "Coarsening" in page
