@@ -91,7 +91,7 @@ class Data(Section):
     trajectories: Annotated[int, Field(ge=3, description="quenches, one job each")] = 10
     steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 600
     snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced")] = 40
-    first_snapshot: Annotated[int, Field(ge=1, description="step of the first snapshot kept")] = 5
+    first_snapshot: Annotated[int, Field(ge=1, description="step of the first snapshot kept")] = 10
     split: Split = Split()
     verified: Annotated[int, Field(ge=1, description="labels of each kind checked by exact diagonalisation")] = 3
 

@@ -1,5 +1,9 @@
 """P3: group axioms, irreps, counted intertwiners, and exact equivariance of every layer over every element."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -71,6 +75,26 @@ def test_intertwiners_commute_and_are_counted_by_the_character_formula(lattice, 
         np.testing.assert_allclose(transformed, basis, atol=1e-10)
     flat = basis.reshape(len(basis), -1)
     np.testing.assert_allclose(flat @ flat.T, np.eye(len(basis)), atol=1e-10)
+
+
+def test_bases_do_not_depend_on_the_number_of_threads():
+    """A degenerate eigenspace has no basis of its own; weights stored against one that LAPACK happened to choose are lost."""
+    program = (
+        "import hashlib, numpy as np\nfrom ennforce.lattice import Lattice\nfrom ennforce.symmetry import intertwiner_basis\n"
+        "for lattice in (Lattice.square(4, 4), Lattice.triangular(4, 4)):\n"
+        "    group, stencil = lattice.point_group, lattice.ball(2.0)\n"
+        "    bases = [intertwiner_basis(group, group.regular, rho, stencil) for rho in (group.regular, *group.irreps.values())]\n"
+        "    bases += list(group.irreps.values())\n"
+        "    print([hashlib.sha256((np.round(b, 6) + 0.0).tobytes()).hexdigest() for b in bases])\n"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "OMP_NUM_THREADS": n, "OPENBLAS_NUM_THREADS": n},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for n in ("1", "2")
+    }  # fmt: skip
+    assert len(printed) == 1
 
 
 def test_open_stencils_are_refused(square_group):

@@ -24,7 +24,8 @@ def save_model(folder: str | Path, network: EquivariantNetwork, facts: dict) -> 
     folder = Path(folder)
     weights = folder / "weights.pt"
     write_atomically(weights, lambda path: torch.save(network.state_dict(), path))
-    content = {"format": FORMAT, "architecture": network.describe(), "weights": file_digest(weights), **facts}
+    probe = [float(value) for value in _probe(network)]
+    content = {"format": FORMAT, "architecture": network.describe(), "weights": file_digest(weights), "probe": probe, **facts}
     write_json(folder / "model.json", content)
 
 
@@ -33,7 +34,7 @@ def load_model(folder: str | Path) -> tuple[EquivariantNetwork, dict]:
     folder = Path(folder)
     facts = read_json(folder / "model.json")
     weights = folder / "weights.pt"
-    missing = [key for key in ("format", "architecture", "weights", "model", "target") if key not in facts]
+    missing = [key for key in ("format", "architecture", "weights", "probe", "model", "target") if key not in facts]
     if missing or facts["format"] != FORMAT:
         raise DataError(f"{folder}/model.json is not a model of this version (lacks {', '.join(missing) or 'nothing'}): train it again")
     if not weights.exists() or file_digest(weights) != facts["weights"]:
@@ -41,10 +42,23 @@ def load_model(folder: str | Path) -> tuple[EquivariantNetwork, dict]:
     try:
         network = EquivariantNetwork(Architecture(**facts["architecture"]))
         network.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
+        expected, found = torch.tensor(facts["probe"]), _probe(network)
     except (TypeError, ValueError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
         first_line = str(error).splitlines()[0]
         raise DataError(f"{folder} does not fit the architecture it describes ({first_line}): train it again") from error
+    if not torch.allclose(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max())):
+        raise DataError(f"{folder} computes other forces here than where it was trained (probe off by {(found - expected).abs().max():.1g}): train it again")
     return network.eval(), facts
+
+
+@torch.no_grad()
+def _probe(network: EquivariantNetwork) -> torch.Tensor:
+    """Forces along one row of a fixed smooth configuration: what a loaded model must reproduce."""
+    length = 2 * network.architecture.receptive_radius + 2
+    y, x = torch.meshgrid(torch.arange(length), torch.arange(length), indexing="ij")
+    fields = network.field_scale * torch.sin(1.7 * x + 0.6 * y + 0.1 * x * y)
+    channels = network.readout.channels_out
+    return network.on_torus(fields.expand(1, channels, length, length))[0, 0, 0]
 
 
 class ExpandedNetwork(nn.Module):

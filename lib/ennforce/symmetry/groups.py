@@ -12,6 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from ennforce.symmetry.projections import projection_basis
+
 REGULAR = "R"
 
 
@@ -88,7 +90,8 @@ class PointGroup:
         values, vectors = np.linalg.eigh(commutant)
         found: list[np.ndarray] = []
         for start in np.flatnonzero(np.diff(values, prepend=-np.inf) > 1e-8 * np.abs(values).max()):
-            space = vectors[:, np.abs(values - values[start]) < 1e-8 * np.abs(values).max()]
+            eigenvectors = vectors[:, np.abs(values - values[start]) < 1e-8 * np.abs(values).max()]
+            space = projection_basis(eigenvectors @ eigenvectors.T).T
             matrices = np.einsum("ia,gij,jb->gab", space, self.regular, space)
             if not any(np.allclose(np.trace(matrices, axis1=1, axis2=2), np.trace(f, axis1=1, axis2=2)) for f in found):
                 found.append(self._aligned(matrices))

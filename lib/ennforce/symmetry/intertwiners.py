@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ennforce.symmetry.groups import PointGroup
+from ennforce.symmetry.projections import projection_basis
 
 
 def orbits(group: PointGroup, stencil: Sequence[tuple[int, ...]]) -> list[list[int]]:
@@ -43,8 +44,7 @@ def intertwiner_basis(
         permutation = stencil_permutation(group, [stencil[n] for n in orbit])
         size = dim_out * dim_in * len(orbit)
         projection = np.einsum("gab,gcd,gst->acsbdt", rho_out, rho_in, permutation).reshape(size, size) / len(group)
-        values, vectors = np.linalg.eigh(projection)
-        for vector in vectors[:, values > 0.5].T:
+        for vector in projection_basis(projection):
             kernel = np.zeros((dim_out, dim_in, len(stencil)))
             kernel[:, :, orbit] = vector.reshape(dim_out, dim_in, len(orbit))
             basis.append(kernel)
