@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ennforce.analysis.ensemble import bootstrap, combine, standard_error, two_sample_p_value
+from ennforce.analysis.ensemble import bootstrap_weights, combine, standard_error, two_sample_p_value
 from ennforce.analysis.growth import collapse_spread, effective_exponent, growth
-from ennforce.analysis.lengths import length_half, length_structure, length_wall
+from ennforce.analysis.lengths import length_half, length_structure, length_wall, lengths, mean_lengths
 from ennforce.analysis.structure import OrderObserver, RadialBins, correlation, distances, structure_factor, wall_density, wave_vectors
 from ennforce.lattice import Lattice
 
@@ -72,7 +72,7 @@ def test_half_length_ignores_uncorrelated_thermal_noise():
 
 def test_half_length_is_absent_without_decay_or_correlation():
     r = np.arange(20.0)
-    assert np.isnan(length_half(np.ones(20), r))
+    assert np.isinf(length_half(np.ones(20), r))
     assert np.isnan(length_half(np.eye(20)[0], r))
 
 
@@ -95,19 +95,27 @@ def test_effective_exponent_of_a_power_law(exponent):
     assert np.isnan(effective_exponent(time, length, 0.5)[:10]).all()
 
 
-def test_growth_recovers_an_exponent_within_its_error_and_stops_at_a_quarter_of_the_box():
-    rng = np.random.default_rng(2)
-    time = np.geomspace(1, 400, 40)
-    walk = np.cumsum(rng.normal(scale=0.02, size=(16, 40)), axis=1)
-    curves = 2.0 * time**0.5 * np.exp(walk)
-    ensemble = xr.Dataset(
-        {f"length_{name}": (("replica", "time"), curves) for name in ("half", "structure", "wall")}, coords={"time": time}
-    )
-    result = growth(ensemble, box=100, first_time=2.0, smoothing=0.6, count=200, rng=rng)
-    alpha, error = (float(result[key].sel(definition="half")) for key in ("late_exponent", "late_exponent_error"))
-    assert 0.005 < error < 0.1
-    assert abs(alpha - 0.5) < 3 * error
-    assert np.nanmax(result["length"].values) < 25
+def growing_ensemble(exponent: float, replicas: int = 8, length: int = 96) -> xr.Dataset:
+    """Smooth random fields whose size grows as a power of time, each replica with its own fluctuations."""
+    time = np.geomspace(4, 60, 12)
+    observer = OrderObserver(Lattice.square(length, length), 1.0, lambda fields: np.zeros(len(fields)))
+    frames = []
+    for n, t in enumerate(time):
+        fields = np.array([gaussian_domains(t**exponent, length, 100 * r + n) for r in range(replicas)]) * observer.sign
+        frames.append(observer(fields, np.zeros_like(fields), np.arange(replicas)).expand_dims(time=[t]))
+    return xr.concat(frames, "time", data_vars="minimal", coords="minimal", compat="override")
+
+
+@pytest.mark.parametrize("exponent", [0.25, 0.5])
+def test_growth_recovers_a_planted_exponent_within_its_error(exponent):
+    ensemble = growing_ensemble(exponent)
+    result = growth(ensemble, box=96, first_time=5.0, smoothing=0.6, count=200, rng=np.random.default_rng(2))
+    for name in ("half", "structure"):
+        alpha, error = (float(result[key].sel(definition=name)) for key in ("late_exponent", "late_exponent_error"))
+        assert 0.001 < error < 0.2
+        assert abs(alpha - exponent) < 4 * error + 0.02
+    assert np.nanmax(result["length"].sel(definition="half").values) < 24
+    assert np.isnan(result["length"].values[:, 0]).all()  # before first_time
 
 
 def test_perfect_scaling_collapses_and_wrong_scaling_does_not():
@@ -119,9 +127,16 @@ def test_perfect_scaling_collapses_and_wrong_scaling_does_not():
 
 def test_bootstrap_error_of_a_mean_is_the_textbook_one():
     values = np.random.default_rng(0).normal(size=(10, 3))
-    _, error = bootstrap(lambda v: v.mean(axis=0), values, 4000, np.random.default_rng(1))
-    np.testing.assert_allclose(error, values.std(axis=0, ddof=1) / np.sqrt(10), rtol=0.06)
-    assert standard_error(np.array([1.0, 3.0]), 2) == pytest.approx(np.sqrt(2.0))
+    samples = bootstrap_weights(10, 4000, np.random.default_rng(1)) @ values
+    np.testing.assert_allclose(standard_error(samples, 10), values.std(axis=0, ddof=1) / np.sqrt(10), rtol=0.06)
+
+
+def test_mean_lengths_are_those_of_the_averaged_correlation():
+    ensemble = growing_ensemble(0.5, replicas=3)
+    weights = np.array([0.5, 0.5, 0.0])
+    averaged = ensemble["correlation"].transpose("replica", "time", "r").values[:2].mean(axis=0)
+    np.testing.assert_allclose(mean_lengths(ensemble, weights)["half"], length_half(averaged, ensemble["r"].values))
+    np.testing.assert_allclose(mean_lengths(ensemble, np.array([1.0, 0, 0]))["wall"], lengths(ensemble)["length_wall"].values[0])
 
 
 def test_permutation_test_is_uniform_under_the_null_and_sees_a_difference():

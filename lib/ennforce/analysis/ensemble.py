@@ -2,52 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import xarray as xr
 
+from ennforce.analysis.lengths import mean_lengths
 
-def bootstrap_indices(replicas: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Resampled replica numbers, shape (count, replicas)."""
-    return rng.integers(0, replicas, size=(count, replicas))
+
+def bootstrap_weights(replicas: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Weights of the replicas in ``count`` resamplings, shape (count, replicas), each row summing to 1."""
+    return rng.multinomial(replicas, np.full(replicas, 1.0 / replicas), size=count) / replicas
 
 
 def standard_error(samples: np.ndarray, replicas: int) -> np.ndarray:
     """Standard error from bootstrap ``samples`` (count, ...), corrected for the few replicas: the plain bootstrap of n values
-    is too small by sqrt((n - 1) / n)."""
-    return np.std(samples, axis=0) * np.sqrt(replicas / (replicas - 1))
-
-
-def bootstrap(
-    statistic: Callable[[np.ndarray], np.ndarray], values: np.ndarray, count: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """A statistic of replicas ``values`` (replica, ...) and its standard error; the statistic maps (replica, ...) to anything."""
-    samples = np.array([statistic(values[chosen]) for chosen in bootstrap_indices(len(values), count, rng)])
-    return statistic(values), standard_error(samples, len(values))
+    is too small by sqrt((n - 1) / n). NaN where a resampling has no value."""
+    with np.errstate(invalid="ignore"):
+        return np.std(samples, axis=0) * np.sqrt(replicas / (replicas - 1))
 
 
 def combine(chunks: list[xr.Dataset], count: int, rng: np.random.Generator) -> xr.Dataset:
-    """One data set of all replicas; every variable over (replica, time, ...) gets ``_mean`` and ``_error`` partners."""
+    """All replicas in one data set; every variable over (replica, time, ...) gets ``_mean`` and ``_error`` partners.
+
+    The mean lengths are the lengths of the averaged observables.
+    """
     merged = xr.concat(chunks, "replica", data_vars="minimal", coords="minimal", compat="override", join="exact").sortby("replica")
     merged.attrs = {}
+    replicas = merged.sizes["replica"]
+    flat, weights = np.full(replicas, 1.0 / replicas), bootstrap_weights(replicas, count, rng)
     for name in list(merged.data_vars):
         variable = merged[name]
-        if name == "fields" or "replica" not in variable.dims:
+        if name == "fields" or name.startswith("length_") or "replica" not in variable.dims:
             continue
         variable = variable.transpose("replica", "time", ...)
-        values = variable.values
-        indices = bootstrap_indices(len(values), count, rng)
-        # A resampled mean is a product with the counts of each replica: no copies of the data.
-        weights = np.array([np.bincount(chosen, minlength=len(values)) for chosen in indices]) / len(values)
-        means = np.einsum("br,r...->b...", weights, values)
-        for suffix, result, text in (
-            ("mean", values.mean(axis=0), "mean over replicas of"),
-            ("error", standard_error(means, len(values)), "standard error of the mean of"),
-        ):
-            attributes = {**variable.attrs, "long_name": f"{text} {variable.attrs.get('long_name', name)}"}
-            merged[f"{name}_{suffix}"] = (variable.dims[1:], result, attributes)
+        mean, samples = (np.tensordot(w, variable.values, axes=1) for w in (flat, weights))
+        _add(merged, name, variable.dims[1:], variable.attrs, mean, standard_error(samples, replicas))
+    if "correlation" in merged:
+        means, samples = mean_lengths(merged, flat), mean_lengths(merged, weights)
+        for name in means:
+            attributes = merged[f"length_{name}"].attrs if f"length_{name}" in merged else {}
+            _add(merged, f"length_{name}", ("time",), attributes, means[name], standard_error(samples[name], replicas))
     return merged
+
+
+def _add(dataset: xr.Dataset, name: str, dims: tuple, attributes: dict, mean: np.ndarray, error: np.ndarray) -> None:
+    text = attributes.get("long_name", name)
+    dataset[f"{name}_mean"] = (dims, mean, {**attributes, "long_name": f"mean over replicas: {text}"})
+    dataset[f"{name}_error"] = (dims, error, {**attributes, "long_name": f"standard error of the mean: {text}"})
 
 
 def two_sample_p_value(first: np.ndarray, second: np.ndarray, count: int, rng: np.random.Generator) -> tuple[float, float]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from ennforce.analysis.ensemble import bootstrap
+from ennforce.analysis.ensemble import bootstrap_weights, standard_error
+from ennforce.analysis.lengths import DEFINITIONS, mean_lengths
 
-LENGTHS = ("half", "structure", "wall")
+LENGTHS = tuple(DEFINITIONS)
 
 
 def effective_exponent(time: np.ndarray, length: np.ndarray, smoothing: float) -> np.ndarray:
@@ -41,41 +42,34 @@ def growth(
 ) -> xr.Dataset:
     """L(t) of the ensemble and alpha(t) for the three lengths, bootstrap errors over replicas, and one late exponent each.
 
-    Times before ``first_time`` and lengths beyond a quarter of the ``box`` are left out (finite size). ``late_exponent`` is the
-    slope over the last half, in ln t, of what remains.
+    Times before ``first_time``, and from the first on at which L_half exceeds a quarter of the ``box`` (finite size), are left out.
+    ``late_exponent`` is the slope over the last half, in ln t, of what remains.
     """
-    time = ensemble["time"].values
-    result = xr.Dataset(coords={"time": ensemble["time"], "definition": list(LENGTHS)})
-    columns: dict[str, list] = {key: [] for key in ("length", "length_error", "exponent", "exponent_error", "late", "late_error", "from")}
+    time, replicas = ensemble["time"].values, ensemble.sizes["replica"]
+    means = mean_lengths(ensemble, np.full(replicas, 1.0 / replicas))
+    resampled = mean_lengths(ensemble, bootstrap_weights(replicas, count, rng))
+    columns: dict[str, list] = {key: [] for key in ("length", "exponent", "late_exponent")}
+    errors: dict[str, list] = {key: [] for key in columns}
+    late_from = []
+    grown = np.flatnonzero(means["half"] >= box / 4).min(initial=len(time))
     for name in LENGTHS:
-        per_replica = ensemble[f"length_{name}"].transpose("replica", "time").values
-        mean = per_replica.mean(axis=0)
-        usable = (time >= first_time) & (mean < box / 4) & np.isfinite(mean)
-        usable &= np.arange(len(time)) < (np.flatnonzero(mean >= box / 4).min(initial=len(time)))
-        cut = np.where(usable, 0.0, np.nan)
-        late = usable.copy()
-        if usable.any():
-            late &= time >= np.sqrt(time[usable][0] * time[usable][-1])
-
-        def statistic(values: np.ndarray, cut=cut, late=late) -> np.ndarray:
-            length = values.mean(axis=0) + cut
-            return np.concatenate([length, effective_exponent(time, length, smoothing), [line_exponent(time, np.where(late, length, np.nan))]])
-
-        with np.errstate(invalid="ignore"):
-            value, error = bootstrap(statistic, per_replica, count, rng)
-        size = len(time)
-        for key, part in (("length", slice(0, size)), ("exponent", slice(size, 2 * size))):
-            columns[key].append(value[part])
-            columns[f"{key}_error"].append(error[part])
-        columns["late"].append(value[-1])
-        columns["late_error"].append(error[-1])
-        columns["from"].append(time[late][0] if late.any() else np.nan)
-    for key, unit in (("length", "lattice constant"), ("exponent", "1")):
-        for suffix in ("", "_error"):
-            result[key + suffix] = (("definition", "time"), np.array(columns[key + suffix]), {"units": unit})
-    result["late_exponent"] = ("definition", np.array(columns["late"]), {"long_name": "slope of ln L over late times", "units": "1"})
-    result["late_exponent_error"] = ("definition", np.array(columns["late_error"]), {"units": "1"})
-    result["late_from"] = ("definition", np.array(columns["from"]), {"long_name": "first time of the late window", "units": "1/t"})
+        mean = means[name]
+        usable = (time >= first_time) & np.isfinite(mean) & (np.arange(len(time)) < grown)
+        late = usable & (time >= np.sqrt(time[usable][0] * time[usable][-1])) if usable.any() else usable
+        late_from.append(time[late][0] if late.any() else np.nan)
+        for key, statistic in (
+            ("length", lambda length, usable=usable: np.where(usable, length, np.nan)),
+            ("exponent", lambda length, usable=usable: effective_exponent(time, np.where(usable, length, np.nan), smoothing)),
+            ("late_exponent", lambda length, late=late: line_exponent(time, np.where(late, length, np.nan))),
+        ):
+            columns[key].append(statistic(mean))
+            errors[key].append(standard_error(np.array([statistic(length) for length in resampled[name]]), replicas))
+    result = xr.Dataset(coords={"time": ensemble["time"], "definition": list(LENGTHS)})
+    for key, unit in (("length", "lattice constant"), ("exponent", "1"), ("late_exponent", "1")):
+        dims = ("definition", "time")[: np.ndim(columns[key])]
+        result[key] = (dims, np.array(columns[key]), {"long_name": key.replace("_", " "), "units": unit})
+        result[f"{key}_error"] = (dims, np.array(errors[key]), {"long_name": f"standard error of the {key.replace('_', ' ')}", "units": unit})
+    result["late_from"] = ("definition", np.array(late_from), {"long_name": "first time of the late window", "units": "1/t"})
     return result
 
 

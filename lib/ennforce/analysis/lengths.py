@@ -11,8 +11,8 @@ K_MAX = np.pi / 2  # cut-off of the structure-factor length: the Porod tail make
 def length_half(correlation: np.ndarray, r: np.ndarray) -> np.ndarray:
     """The first r at which C(r), scaled to 1 after removing its thermal spike at r = 0, falls to one half; (..., r) -> (...).
 
-    C(0) holds uncorrelated thermal noise that C(1), C(2) do not; a straight line through C(1) and C(2) to r = 0 replaces it. NaN
-    where C never falls to a half, or is negligible at r = 1.
+    C(0) holds uncorrelated thermal noise that C(1), C(2) do not; a straight line through C(1) and C(2) to r = 0 replaces it.
+    Infinite where C never falls to a half; NaN where it is negligible at r = 1 already.
     """
     correlation = np.asarray(correlation, dtype=float)
     at_zero = correlation[..., 1] + (correlation[..., 1] - correlation[..., 2]) * r[1] / (r[2] - r[1])
@@ -22,12 +22,11 @@ def length_half(correlation: np.ndarray, r: np.ndarray) -> np.ndarray:
     scaled[..., 0] = 1.0
     below = scaled < 0.5
     first = np.argmax(below, axis=-1)
-    found = below.any(axis=-1) & (at_zero > 0.02)
     upper = np.maximum(first, 1)[..., None]
     high = np.take_along_axis(scaled, upper - 1, -1)[..., 0]
     low = np.take_along_axis(scaled, upper, -1)[..., 0]
     position = r[upper[..., 0] - 1] + (high - 0.5) / np.where(high > low, high - low, 1.0) * (r[upper[..., 0]] - r[upper[..., 0] - 1])
-    return np.where(found, position, np.nan)
+    return np.where(at_zero > 0.02, np.where(below.any(axis=-1), position, np.inf), np.nan)
 
 
 def length_structure(structure_factor: np.ndarray, k: np.ndarray, modes: np.ndarray, k_max: float = K_MAX) -> np.ndarray:
@@ -46,16 +45,35 @@ def length_wall(wall_density: np.ndarray) -> np.ndarray:
         return 1.0 / np.asarray(wall_density, dtype=float)
 
 
+DEFINITIONS = {"half": "C(r) falls to one half", "structure": "inverse mean wave number", "wall": "inverse wall density"}
+
+
+def lengths_of(observables: xr.Dataset, correlation: np.ndarray, structure_factor: np.ndarray, wall: np.ndarray) -> dict[str, np.ndarray]:
+    """The three lengths by name from arrays (..., r), (..., k) and (...), on the r and k of ``observables``."""
+    return {
+        "half": length_half(correlation, observables["r"].values),
+        "structure": length_structure(structure_factor, observables["k"].values, observables["k_modes"].values),
+        "wall": length_wall(wall),
+    }
+
+
 def lengths(observables: xr.Dataset) -> xr.Dataset:
-    """length_half, length_structure, length_wall over (replica, time) from recorded observables."""
-    dims = ("time", "replica")
-    ordered = observables.transpose("time", "replica", ...)
-    half = length_half(ordered["correlation"].values, ordered["r"].values)
-    structure = length_structure(ordered["structure_factor"].values, ordered["k"].values, ordered["k_modes"].values)
-    wall = length_wall(ordered["wall_density"].values)
-    texts = {"half": "C(r) falls to one half", "structure": "inverse mean wave number", "wall": "inverse wall density"}
-    values = {"half": half, "structure": structure, "wall": wall}
-    result = xr.Dataset({f"length_{name}": (dims, values[name]) for name in values})
-    for name, text in texts.items():
-        result[f"length_{name}"].attrs = {"long_name": f"domain size: {text}", "units": "lattice constant"}
-    return result.assign_coords(time=observables["time"], replica=observables["replica"]).transpose("replica", "time")
+    """length_half, length_structure, length_wall over (replica, time), of each replica by itself."""
+    ordered = observables.transpose("replica", "time", ...)
+    arrays = (ordered[name].values for name in ("correlation", "structure_factor", "wall_density"))
+    result = xr.Dataset(coords={"replica": observables["replica"], "time": observables["time"]})
+    for name, values in lengths_of(observables, *arrays).items():
+        attributes = {"long_name": f"domain size: {DEFINITIONS[name]}", "units": "lattice constant"}
+        result[f"length_{name}"] = (("replica", "time"), values, attributes)
+    return result
+
+
+def mean_lengths(observables: xr.Dataset, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """The three lengths of *averaged* observables, (..., time), for replica weights (..., replica) that sum to 1.
+
+    Averaging C and S before reading off a length is what the ensemble average means; single replicas of a small box may have
+    no length at all.
+    """
+    ordered = observables.transpose("replica", "time", ...)
+    arrays = (np.tensordot(weights, ordered[name].values, axes=1) for name in ("correlation", "structure_factor", "wall_density"))
+    return lengths_of(observables, *arrays)

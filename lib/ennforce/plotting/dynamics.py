@@ -22,14 +22,14 @@ def draw(network: xr.Dataset, kpm: xr.Dataset, comparison: dict) -> Figure:
                 mean, error = (ensemble[f"{variable}_{kind}"].isel(time=n).values for kind in ("mean", "error"))
                 axes.plot(x, mean, line, color=shade, label=f"$t$ = {times[n]:.3g}" if name == "network" and axes is left else None)
                 axes.fill_between(x, mean - error, mean + error, color=shade, alpha=0.25, lw=0)
-        mean, error = (ensemble[f"length_half_{kind}"].values for kind in ("mean", "error"))
+        mean, error = (ensemble[f"length_structure_{kind}"].values for kind in ("mean", "error"))
         right.plot(times, mean, line, color=style.COLOURS[name], label={"kpm": "KPM", "network": "network"}[name])
         right.fill_between(times, mean - error, mean + error, color=style.COLOURS[name], alpha=0.2, lw=0)
     left.set(xlabel="$r$ (lattice constants)", ylabel="$C(r, t)$")
     left.legend(title="network solid, KPM dashed")
     middle.set(xlabel="$k$ from $(\\pi,\\pi)$", ylabel="$S(k, t)$", yscale="log")
-    right.set(xlabel="time ($1/t$)", ylabel="domain size $L_{1/2}$", xscale="log", yscale="log")
-    right.legend(title=f"$p$ = {comparison['length_half']['p_value']:.2f}")
+    right.set(xlabel="time ($1/t$)", ylabel="domain size $L_k$", xscale="log", yscale="log")
+    right.legend(title=f"$p$ = {comparison['length_structure']['p_value']:.2f}")
     for axes, letter in ((left, "a"), (middle, "b"), (right, "c")):
         style.panel(axes, letter)
     return drawing
