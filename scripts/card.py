@@ -32,8 +32,8 @@ Labels against exact diagonalisation: largest density error {check["quench"]["ma
 | kind | configurations | RMSE | MAE | largest | relative |
 |---|---|---|---|---|---|
 {errors}
-**Symmetry**: largest violation over {metrics["group_elements"]} elements, each translated: {metrics["equivariance_error"]:.1e} relative,
-float32. Expanded filters against the training graph: {metrics["expansion_error"]:.1e} t.
+**Symmetry**: largest violation over {metrics["group_elements"]} elements, each translated, in float32:
+{metrics["equivariance_error"]:.1e} relative. Expanded filters against the training graph: {metrics["expansion_error"]:.1e} t.
 
 Made by ennforce {facts["provenance"]["ennforce_version"]}, commit {facts["provenance"]["git_commit"]}.
 """

@@ -18,7 +18,9 @@ def main(node: Node) -> None:
     for distance in DISTANCES:
         chosen = [ensemble["correlation"].sel(r=distance, method="nearest") for ensemble in ensembles]
         curves[f"correlation at r = {float(chosen[0]['r']):.1f}"] = chosen
-    result: dict = {"replicas": {name: ensemble.sizes["replica"] for name, ensemble in zip(("network", "kpm"), ensembles, strict=True)}}
+    result: dict = {
+        "replicas": {name: ensemble.sizes["replica"] for name, ensemble in zip(("network", "kpm"), ensembles, strict=True)}
+    }
     for name, pair in curves.items():
         first, second = (curve.transpose("replica", "time").values for curve in pair)
         statistic, p_value = two_sample_p_value(first, second, PERMUTATIONS, rng)

@@ -29,7 +29,11 @@ def main(node: Node) -> None:
         predicted = forces.electronic_forces(samples.fields)
         metrics["errors"][kind] = {"configurations": len(samples), **force_errors(predicted, samples.forces)}
         for name, values in (("predicted", predicted), ("exact", samples.forces)):
-            kept[f"{name}_{kind}"] = (f"sample_{kind}", values.ravel().astype(np.float32), {"long_name": f"{name} electronic force", "units": "t"})
+            kept[f"{name}_{kind}"] = (
+                f"sample_{kind}",
+                values.ravel().astype(np.float32),
+                {"long_name": f"{name} electronic force", "units": "t"},
+            )
     some = torch.as_tensor(Samples.select(dataset, "test", "quench").fields[-4:])
     metrics["equivariance_error"] = equivariance_error(network, some.numpy(), odd=model.odd)
     metrics["group_elements"] = len(model.lattice.point_group) * (2 if model.odd else 1)

@@ -23,7 +23,11 @@ def main(node: Node) -> None:
         orders.append(solver.last.order)
         node.progress(n + 1, samples.sizes["sample"], f"order {solver.last.order}, error <= {solver.last.error:.1e}")
     long_name = "electronic force -<dH_e/dQ>"
-    samples["forces_electronic"] = (samples["fields"].dims, np.array(forces, dtype=np.float32), {"long_name": long_name, "units": "t"})
+    samples["forces_electronic"] = (
+        samples["fields"].dims,
+        np.array(forces, dtype=np.float32),
+        {"long_name": long_name, "units": "t"},
+    )
     samples["density_error"] = ("sample", np.array(errors), {"long_name": "estimated largest error of <n>", "units": "1"})
     samples["expansion_order"] = ("sample", np.array(orders), {"long_name": "Chebyshev order", "units": "1"})
     samples.attrs |= provenance(node.parents, model=model.parameters(), solver="kpm", tolerance=p["tolerance"])

@@ -1,7 +1,7 @@
 """Figure (a): neighbour shells and their irreps."""
 
 from ennforce.lattice import Lattice
-from ennforce.plotting import symmetry, style
+from ennforce.plotting import style, symmetry
 from ennforce.workflow import Node, run_node
 
 

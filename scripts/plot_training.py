@@ -3,7 +3,7 @@
 import numpy as np
 
 from ennforce.io import read_json
-from ennforce.plotting import training, style
+from ennforce.plotting import style, training
 from ennforce.workflow import Node, run_node
 
 

@@ -34,9 +34,7 @@ def main(node: Node) -> None:
     engine.run(state, p["steps"] - state.step, watch)
     recorded = recorder.dataset().isel(replica=0)
     fields = recorded["fields"].values[:, None]
-    dataset = configurations(
-        fields, kind="quench", time=recorded["snapshot_time"].values, trajectory=np.full(len(fields), number)
-    )
+    dataset = configurations(fields, kind="quench", time=recorded["snapshot_time"].values, trajectory=np.full(len(fields), number))
     dataset.attrs = provenance(
         model=model.parameters(), seed=p["seed"], bath=bath, solver="kpm", tolerance=p["tolerance"], trajectory=number
     )

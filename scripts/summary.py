@@ -40,10 +40,19 @@ def main(node: Node) -> None:
     rows = [
         ("quantity", "value"),
         ("---", "---"),
-        *((f"force error on held-out {kind} data, relative", f"{100 * e['relative']:.2f} %") for kind, e in metrics["errors"].items()),
-        *((f"largest force error, {kind}, in std of the force", f"{e['max'] / e['std']:.2f}") for kind, e in metrics["errors"].items()),
+        *(
+            (f"force error on held-out {kind} data, relative", f"{100 * e['relative']:.2f} %")
+            for kind, e in metrics["errors"].items()
+        ),
+        *(
+            (f"largest force error, {kind}, in std of the force", f"{e['max'] / e['std']:.2f}")
+            for kind, e in metrics["errors"].items()
+        ),
         (f"equivariance error over {metrics['group_elements']} elements, relative", f"{metrics['equivariance_error']:.1e}"),
-        *((f"labels against exact diagonalisation, {kind}, largest error of <n>", f"{check[kind]['max_density_error']:.1e}") for kind in ("random", "quench")),
+        *(
+            (f"labels against exact diagonalisation, {kind}, largest error of <n>", f"{check[kind]['max_density_error']:.1e}")
+            for kind in ("random", "quench")
+        ),
         *((f"network against KPM dynamics, {name}: p-value", f"{value['p_value']:.2f}") for name, value in compared.items()),
         *(growth_row(name, exponent) for name, exponent in exponents.items()),
     ]

@@ -37,7 +37,8 @@ def main(node: Node) -> None:
     )  # fmt: skip
     header = "step,training_error,validation_error"
     write_atomically(
-        node.output["history"], lambda path: np.savetxt(path, trained.history, delimiter=",", header=header, comments="", fmt="%.8g")
+        node.output["history"],
+        lambda path: np.savetxt(path, trained.history, delimiter=",", header=header, comments="", fmt="%.8g"),
     )
     facts = {
         "model": model.parameters(),

@@ -86,14 +86,17 @@ class ExactForces(_ElectronicForces):
 class KPMForces(_ElectronicForces):
     """Forces by windowed kernel polynomials, O(N): every <n_i> within ``tolerance`` of exact diagonalisation.
 
-    ``sampled`` checks the window on a sample of tiles only: faster, meant for dynamics. ``margin`` widens the spectral bounds found by Lanczos, as a fraction. ``last`` is the solution of the latest call: expansion
-    order, window radius and estimated error. Results depend on the configuration alone, never on earlier calls.
+    ``sampled`` checks the window on a sample of tiles only: faster, meant for dynamics. ``margin`` widens the spectral bounds
+    found by Lanczos, as a fraction. ``last`` is the solution of the latest call: expansion order, window radius and estimated
+    error. Results depend on the configuration alone, never on earlier calls.
     """
 
     def __init__(self, model: Hamiltonian, tolerance: float = 1e-4, *, sampled: bool = False, margin: float = MARGIN) -> None:
         super().__init__(model)
         if not 1e-10 <= tolerance <= 0.1:
-            raise ValueError(f"tolerance {tolerance} is outside [1e-10, 0.1], which double precision can give and a density can use")
+            raise ValueError(
+                f"tolerance {tolerance} is outside [1e-10, 0.1], which double precision can give and a density can use"
+            )
         if not margin > 0:
             raise ValueError(f"spectral margin {margin} must be positive: at zero the Chebyshev recursion can diverge")
         self.tolerance = tolerance

@@ -23,7 +23,7 @@ class DataError(RuntimeError):
     """A file is missing, broken, or not what it should be; the message is one line that says what to do."""
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary path)``, sync it and move it to ``path``; nothing is left behind on failure."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -108,7 +108,7 @@ class Lattice:
         """The sign (-1)^(x+y+...), shape ``shape``; raises where the torus is not bipartite (P6)."""
         if any(length % 2 for length in self.shape) or self.name == "triangular":
             raise ValueError(f"a staggered order needs a bipartite torus with even lengths, not {self}: use even lengths")
-        return (-1.0) ** sum(np.indices(self.shape))
+        return 1.0 - 2.0 * (np.indices(self.shape).sum(axis=0) % 2)
 
     def transformed(self, field: np.ndarray, element: int) -> np.ndarray:
         """(g f)(r) = f(g^-1 r) for point-group element number ``element``; f has shape (..., *shape)."""

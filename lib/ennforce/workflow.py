@@ -89,7 +89,9 @@ class _Progress:
         self.last = now
         rate = (step - self.first) / max(now - self.start, 1e-9)
         left = (total - step) / max(rate, 1e-9)
-        log.info("%s: %d/%d steps, %.3g steps/s, %s left%s", self.name, step, total, rate, _duration(left), f", {text}" if text else "")
+        log.info(
+            "%s: %d/%d steps, %.3g steps/s, %s left%s", self.name, step, total, rate, _duration(left), f", {text}" if text else ""
+        )
 
 
 def _duration(seconds: float) -> str:
@@ -159,7 +161,7 @@ def _threads(count: int) -> None:
     """Snakemake sets OpenMP's and BLAS's threads; numba's and torch's pools are set here."""
     import numba
 
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(count, numba.get_num_threads()))
     if "torch" in sys.modules:
         import torch
 

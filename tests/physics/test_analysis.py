@@ -7,7 +7,15 @@ import xarray as xr
 from ennforce.analysis.ensemble import bootstrap_weights, combine, standard_error, two_sample_p_value
 from ennforce.analysis.growth import collapse_spread, effective_exponent, growth
 from ennforce.analysis.lengths import length_half, length_structure, length_wall, lengths, mean_lengths
-from ennforce.analysis.structure import OrderObserver, RadialBins, correlation, distances, structure_factor, wall_density, wave_vectors
+from ennforce.analysis.structure import (
+    OrderObserver,
+    RadialBins,
+    correlation,
+    distances,
+    structure_factor,
+    wall_density,
+    wave_vectors,
+)
 from ennforce.lattice import Lattice
 
 

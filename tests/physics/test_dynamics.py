@@ -105,11 +105,18 @@ def test_divergence_stops_with_the_step():
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [({"dt": 0.0}, "dt = 0.0 must be positive"), ({"mass": -1.0}, "mass"), ({"friction": -0.1}, "friction"), ({"temperature": np.nan}, "temperature")],
+    [
+        ({"dt": 0.0}, "dt = 0.0 must be positive"),
+        ({"mass": -1.0}, "mass"),
+        ({"friction": -0.1}, "friction"),
+        ({"temperature": np.nan}, "temperature"),
+    ],
 )
 def test_impossible_baths_are_refused(setting, message):
     with pytest.raises(ValueError, match=message):
-        Langevin(Elastic(holstein("paper", (6, 6), 0.1)), **({"mass": 1.0, "friction": 0.2, "temperature": 0.1, "dt": 0.1} | setting))
+        Langevin(
+            Elastic(holstein("paper", (6, 6), 0.1)), **({"mass": 1.0, "friction": 0.2, "temperature": 0.1, "dt": 0.1} | setting)
+        )
 
 
 def test_a_run_goes_on_from_its_checkpoint_bit_for_bit(tmp_path):

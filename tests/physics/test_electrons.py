@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ennforce.electrons import ExactElectrons, SpectrumError, solve
+from ennforce.electrons.bounds import lanczos_window
 from ennforce.electrons.chebyshev import SpectralWindow, coefficients, order_bound, truncated
 from ennforce.electrons.exact import dense_hamiltonian, fermi
-from ennforce.electrons.bounds import lanczos_window
 from ennforce.forces import ExactForces, KPMForces
 from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice

@@ -27,7 +27,9 @@ def test_irreps_are_orthogonal_homomorphisms_and_complete(lattice):
     assert len(group.irreps) == len(group.classes)
     for label, matrices in {**group.irreps, "R": group.regular}.items():
         np.testing.assert_allclose(np.einsum("gij,hjk->ghik", matrices, matrices), matrices[group.table], atol=1e-10, err_msg=label)
-        np.testing.assert_allclose(np.einsum("gij,gkj->gik", matrices, matrices), np.eye(matrices.shape[1])[None].repeat(len(group), 0), atol=1e-10)
+        np.testing.assert_allclose(
+            np.einsum("gij,gkj->gik", matrices, matrices), np.eye(matrices.shape[1])[None].repeat(len(group), 0), atol=1e-10
+        )
     characters = np.array(list(group.characters.values()))
     np.testing.assert_allclose(characters @ characters.T / len(group), np.eye(len(characters)), atol=1e-10)
 
@@ -125,7 +127,11 @@ def layer_error(layer: EquivariantConv, lattice: Lattice, dtype: torch.dtype) ->
     features = torch.randn(2, layer.in_type.dim(group), size, size, generator=generator, dtype=dtype)
 
     def apply(values: np.ndarray) -> np.ndarray:
-        padded = torch.nn.functional.pad(torch.as_tensor(values), (layer.radius,) * 4, mode="circular") if layer.radius else torch.as_tensor(values)
+        padded = (
+            torch.nn.functional.pad(torch.as_tensor(values), (layer.radius,) * 4, mode="circular")
+            if layer.radius
+            else torch.as_tensor(values)
+        )
         return layer(padded).detach().numpy()
 
     def act(values: np.ndarray, field_type: FieldType, element: int, sign: int) -> np.ndarray:
@@ -144,7 +150,9 @@ def layer_error(layer: EquivariantConv, lattice: Lattice, dtype: torch.dtype) ->
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("lattice", LATTICES[:2], ids=str)
-@pytest.mark.parametrize("types", [("A1o", "2xRo"), ("2xRo+2xRe", "2xRo+2xRe"), ("2xRo+1xRe", "1xRe+3xRo"), ("Ro+Re", "A1o"), ("A1e", "Re")], ids=str)
+@pytest.mark.parametrize(
+    "types", [("A1o", "2xRo"), ("2xRo+2xRe", "2xRo+2xRe"), ("2xRo+1xRe", "1xRe+3xRo"), ("Ro+Re", "A1o"), ("A1e", "Re")], ids=str
+)
 @pytest.mark.parametrize("radius", [0, 1, 2])
 def test_every_convolution_is_equivariant(types, lattice, dtype, radius):
     torch.manual_seed(0)

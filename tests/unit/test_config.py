@@ -37,7 +37,10 @@ def test_the_paper_study_is_the_published_one():
         ({"bath": {"temperature": -1}}, "bath.temperature = -1: input should be greater than 0"),
         ({"model": {"electron_temperature": 0}}, "model.electron_temperature = 0: input should be greater than 0"),
         ({"model": {"K": 0.5, "kappa": 0.2}}, "model: K = 0.5 with kappa = 0.2 is elastically unstable: K must exceed 4 |kappa|"),
-        ({"model": {"filling": 0.4, "chemical_potential": 0.1}}, "model: filling = 0.4 and chemical_potential = 0.1 exclude each other"),
+        (
+            {"model": {"filling": 0.4, "chemical_potential": 0.1}},
+            "model: filling = 0.4 and chemical_potential = 0.1 exclude each other",
+        ),
         ({"large": {"shape": [33, 32]}}, "large.shape.0 = 33: input should be a multiple of 2"),
         ({"large": {"shape": [32]}}, "large.shape = [32]:"),
         ({"solver": {"spectral_margin": 0}}, "solver.spectral_margin = 0: input should be greater than 0"),

@@ -24,7 +24,10 @@ MODEL = Holstein(Lattice.square(8, 8), temperature=0.1)
 def labelled(kind: str, trajectories: list[int], model: Holstein = MODEL) -> xr.Dataset:
     rng = np.random.default_rng(len(trajectories))
     data = configurations(
-        rng.normal(size=(len(trajectories), 1, 8, 8)), kind=kind, time=np.arange(len(trajectories)), trajectory=np.array(trajectories)
+        rng.normal(size=(len(trajectories), 1, 8, 8)),
+        kind=kind,
+        time=np.arange(len(trajectories)),
+        trajectory=np.array(trajectories),
     )
     data["forces_electronic"] = np.tanh(data["fields"])
     data.attrs = {"model": json.dumps(model.parameters())}
@@ -145,7 +148,9 @@ def test_expanded_networks_agree_with_the_training_graph(architecture):
     network = EquivariantNetwork(architecture, 0.7, 0.4)
     fields = torch.randn(2, 1, 12, 16)
     reference = network.on_torus(fields).detach()
-    torch.testing.assert_close(ExpandedNetwork(network).on_torus(fields), reference, rtol=0, atol=1e-6 * float(reference.abs().max()) * 10)
+    torch.testing.assert_close(
+        ExpandedNetwork(network).on_torus(fields), reference, rtol=0, atol=1e-6 * float(reference.abs().max()) * 10
+    )
 
 
 def test_a_model_of_other_couplings_is_refused_and_says_which(folder):
@@ -193,7 +198,11 @@ def test_broken_models_are_refused(folder, damage):
 
 def test_fields_that_a_network_cannot_take_are_named(folder):
     forces = NetworkForces.load(folder)
-    for fields, message in ((np.full((8, 8), np.inf), "64 field values"), (np.zeros((2, 8)), "the reach of the network"), (np.zeros((7, 8)), "even")):
+    for fields, message in (
+        (np.full((8, 8), np.inf), "64 field values"),
+        (np.zeros((2, 8)), "the reach of the network"),
+        (np.zeros((7, 8)), "even"),
+    ):
         with pytest.raises(ValueError, match=message):
             forces.forces(fields)
 

@@ -34,13 +34,13 @@ rule ensemble:
         sources=sources("analysis"),
     output:
         ensemble=result("analysis", "ensemble_{run}_{engine}.nc"),
-    params:
-        bootstrap=STUDY.analysis.bootstrap,
-        seed=STUDY.seed,
     log:
         log_of("ensemble-{run}-{engine}"),
     benchmark:
         benchmark_of("ensemble-{run}-{engine}")
+    params:
+        bootstrap=STUDY.analysis.bootstrap,
+        seed=STUDY.seed,
     script:
         "../../scripts/ensemble.py"
 
@@ -52,14 +52,14 @@ rule growth:
         sources=sources("analysis"),
     output:
         growth=result("analysis", "growth_{run}_{engine}.nc"),
-    params:
-        analysis=STUDY.analysis.model_dump(),
-        box=lambda wildcards: min(RUNS[wildcards.run].shape),
-        seed=STUDY.seed,
     log:
         log_of("growth-{run}-{engine}"),
     benchmark:
         benchmark_of("growth-{run}-{engine}")
+    params:
+        analysis=STUDY.analysis.model_dump(),
+        box=lambda wildcards: min(RUNS[wildcards.run].shape),
+        seed=STUDY.seed,
     script:
         "../../scripts/growth.py"
 
@@ -72,12 +72,12 @@ rule compare:
         sources=sources("analysis"),
     output:
         comparison=result("analysis", "comparison.json"),
-    params:
-        seed=STUDY.seed,
     log:
         log_of("compare"),
     benchmark:
         benchmark_of("compare")
+    params:
+        seed=STUDY.seed,
     script:
         "../../scripts/compare.py"
 
@@ -91,9 +91,7 @@ rule summary:
         growth=result("analysis", "growth_large_network.nc"),
     output:
         summary=result("summary.json"),
-        table=report(
-            result("summary.md"), caption="../report/summary.rst", category="Summary"
-        ),
+        table=report(result("summary.md"), caption="../report/summary.rst", category="Summary"),
     log:
         log_of("summary"),
     benchmark:

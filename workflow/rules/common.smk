@@ -47,7 +47,11 @@ def sources(*rooms):
     """Files of the package that a stage's results depend on."""
     package = ROOT / "lib" / "ennforce"
     entries = [package / entry for room in rooms for entry in ROOMS[room]]
-    files = [file for entry in entries for file in (sorted(entry.glob("*.py")) if entry.is_dir() else [entry])]
+    files = [
+        file
+        for entry in entries
+        for file in (sorted(entry.glob("*.py")) if entry.is_dir() else [entry])
+    ]
     return [os.path.relpath(file) for file in dict.fromkeys(files)]
 
 

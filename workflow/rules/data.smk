@@ -9,15 +9,15 @@ rule sample_random:
         sources=sources("model"),
     output:
         configurations=result("data", "samples", "random.nc"),
+    log:
+        log_of("sample_random"),
+    benchmark:
+        benchmark_of("sample_random")
     params:
         model=STUDY.model_parameters(STUDY.data.shape),
         configurations=STUDY.data.random_configurations,
         sigma=STUDY.data.random_sigma,
         seed=STUDY.seed,
-    log:
-        log_of("sample_random"),
-    benchmark:
-        benchmark_of("sample_random")
     script:
         "../../scripts/sample_random.py"
 
@@ -28,6 +28,10 @@ rule sample_quench:
         sources=sources("model", "electrons", "dynamics"),
     output:
         configurations=result("data", "samples", "quench_{number}.nc"),
+    log:
+        log_of("sample_quench-{number}"),
+    benchmark:
+        benchmark_of("sample_quench-{number}")
     params:
         model=STUDY.model_parameters(STUDY.data.shape),
         bath=STUDY.bath.model_dump(),
@@ -37,10 +41,6 @@ rule sample_quench:
         tolerance=STUDY.solver.dynamics_tolerance,
         margin=STUDY.solver.spectral_margin,
         seed=STUDY.seed,
-    log:
-        log_of("sample_quench-{number}"),
-    benchmark:
-        benchmark_of("sample_quench-{number}")
     script:
         "../../scripts/sample_quench.py"
 
@@ -52,14 +52,14 @@ rule label:
         sources=sources("model", "electrons"),
     output:
         labelled=result("data", "labelled", "{sample}.nc"),
-    params:
-        model=STUDY.model_parameters(STUDY.data.shape),
-        tolerance=STUDY.solver.label_tolerance,
-        margin=STUDY.solver.spectral_margin,
     log:
         log_of("label-{sample}"),
     benchmark:
         benchmark_of("label-{sample}")
+    params:
+        model=STUDY.model_parameters(STUDY.data.shape),
+        tolerance=STUDY.solver.label_tolerance,
+        margin=STUDY.solver.spectral_margin,
     script:
         "../../scripts/label.py"
 
@@ -72,12 +72,12 @@ rule assemble:
         sources=sources("training"),
     output:
         dataset=result("data", "dataset.nc"),
-    params:
-        split=STUDY.data.split.model_dump(),
     log:
         log_of("assemble"),
     benchmark:
         benchmark_of("assemble")
+    params:
+        split=STUDY.data.split.model_dump(),
     script:
         "../../scripts/assemble.py"
 
@@ -89,12 +89,12 @@ rule verify_labels:
         sources=sources("model", "electrons"),
     output:
         check=result("data", "label_check.json"),
-    params:
-        samples=STUDY.data.verified,
-    threads: 2
     log:
         log_of("verify_labels"),
     benchmark:
         benchmark_of("verify_labels")
+    threads: 2
+    params:
+        samples=STUDY.data.verified,
     script:
         "../../scripts/verify_labels.py"

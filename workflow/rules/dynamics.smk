@@ -19,6 +19,11 @@ rule trajectory:
         sources=engine_sources,
     output:
         observables=result("trajectories", "{run}_{engine}_{chunk}.nc"),
+    log:
+        log_of("trajectory-{run}-{engine}-{chunk}"),
+    benchmark:
+        benchmark_of("trajectory-{run}-{engine}-{chunk}")
+    threads: 1
     params:
         model=lambda wildcards: STUDY.model_parameters(RUNS[wildcards.run].shape),
         run=lambda wildcards: RUNS[wildcards.run].model_dump(),
@@ -26,10 +31,5 @@ rule trajectory:
         tolerance=STUDY.solver.dynamics_tolerance,
         margin=STUDY.solver.spectral_margin,
         seed=STUDY.seed,
-    threads: 1
-    log:
-        log_of("trajectory-{run}-{engine}-{chunk}"),
-    benchmark:
-        benchmark_of("trajectory-{run}-{engine}-{chunk}")
     script:
         "../../scripts/trajectory.py"

@@ -58,10 +58,10 @@ rule plot_symmetry:
         sources=[*drawing("symmetry"), *sources("model")],
     output:
         **figure_files("symmetry"),
-    params:
-        lattice=STUDY.model.lattice,
     log:
         log_of("plot_symmetry"),
+    params:
+        lattice=STUDY.model.lattice,
     script:
         "../../scripts/plot_symmetry.py"
 

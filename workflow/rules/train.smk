@@ -9,17 +9,17 @@ rule train:
         model=result("models", "enn", "model.json"),
         weights=result("models", "enn", "weights.pt"),
         history=result("models", "enn", "history.csv"),
-    params:
-        network=STUDY.network.model_dump(),
-        training=STUDY.training.model_dump(),
-        seed=STUDY.seed,
-    threads: 4
-    resources:
-        gpu=0,
     log:
         log_of("train"),
     benchmark:
         benchmark_of("train")
+    threads: 4
+    resources:
+        gpu=0,
+    params:
+        network=STUDY.network.model_dump(),
+        training=STUDY.training.model_dump(),
+        seed=STUDY.seed,
     script:
         "../../scripts/train.py"
 
@@ -34,11 +34,11 @@ rule evaluate:
     output:
         predictions=result("models", "enn", "predictions.nc"),
         metrics=result("models", "enn", "metrics.json"),
-    threads: 2
     log:
         log_of("evaluate"),
     benchmark:
         benchmark_of("evaluate")
+    threads: 2
     script:
         "../../scripts/evaluate.py"
 

@@ -29,7 +29,7 @@ def combine(chunks: list[xr.Dataset], count: int, rng: np.random.Generator) -> x
     merged.attrs = {}
     replicas = merged.sizes["replica"]
     flat, weights = np.full(replicas, 1.0 / replicas), bootstrap_weights(replicas, count, rng)
-    for name in list(merged.data_vars):
+    for name in map(str, list(merged.data_vars)):
         variable = merged[name]
         if name == "fields" or name.startswith("length_") or "replica" not in variable.dims:
             continue
@@ -37,10 +37,10 @@ def combine(chunks: list[xr.Dataset], count: int, rng: np.random.Generator) -> x
         mean, samples = (np.tensordot(w, variable.values, axes=1) for w in (flat, weights))
         _add(merged, name, variable.dims[1:], variable.attrs, mean, standard_error(samples, replicas))
     if "correlation" in merged:
-        means, samples = mean_lengths(merged, flat), mean_lengths(merged, weights)
+        means, resampled = mean_lengths(merged, flat), mean_lengths(merged, weights)
         for name in means:
             attributes = merged[f"length_{name}"].attrs if f"length_{name}" in merged else {}
-            _add(merged, f"length_{name}", ("time",), attributes, means[name], standard_error(samples[name], replicas))
+            _add(merged, f"length_{name}", ("time",), attributes, means[name], standard_error(resampled[name], replicas))
     return merged
 
 

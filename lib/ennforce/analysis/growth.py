@@ -68,7 +68,11 @@ def growth(
     for key, unit in (("length", "lattice constant"), ("exponent", "1"), ("late_exponent", "1")):
         dims = ("definition", "time")[: np.ndim(columns[key])]
         result[key] = (dims, np.array(columns[key]), {"long_name": key.replace("_", " "), "units": unit})
-        result[f"{key}_error"] = (dims, np.array(errors[key]), {"long_name": f"standard error of the {key.replace('_', ' ')}", "units": unit})
+        result[f"{key}_error"] = (
+            dims,
+            np.array(errors[key]),
+            {"long_name": f"standard error of the {key.replace('_', ' ')}", "units": unit},
+        )
     result["late_from"] = ("definition", np.array(late_from), {"long_name": "first time of the late window", "units": "1/t"})
     return result
 

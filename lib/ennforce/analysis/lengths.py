@@ -25,7 +25,9 @@ def length_half(correlation: np.ndarray, r: np.ndarray) -> np.ndarray:
     upper = np.maximum(first, 1)[..., None]
     high = np.take_along_axis(scaled, upper - 1, -1)[..., 0]
     low = np.take_along_axis(scaled, upper, -1)[..., 0]
-    position = r[upper[..., 0] - 1] + (high - 0.5) / np.where(high > low, high - low, 1.0) * (r[upper[..., 0]] - r[upper[..., 0] - 1])
+    position = r[upper[..., 0] - 1] + (high - 0.5) / np.where(high > low, high - low, 1.0) * (
+        r[upper[..., 0]] - r[upper[..., 0] - 1]
+    )
     return np.where(at_zero > 0.02, np.where(below.any(axis=-1), position, np.inf), np.nan)
 
 
@@ -48,7 +50,9 @@ def length_wall(wall_density: np.ndarray) -> np.ndarray:
 DEFINITIONS = {"half": "C(r) falls to one half", "structure": "inverse mean wave number", "wall": "inverse wall density"}
 
 
-def lengths_of(observables: xr.Dataset, correlation: np.ndarray, structure_factor: np.ndarray, wall: np.ndarray) -> dict[str, np.ndarray]:
+def lengths_of(
+    observables: xr.Dataset, correlation: np.ndarray, structure_factor: np.ndarray, wall: np.ndarray
+) -> dict[str, np.ndarray]:
     """The three lengths by name from arrays (..., r), (..., k) and (...), on the r and k of ``observables``."""
     return {
         "half": length_half(correlation, observables["r"].values),

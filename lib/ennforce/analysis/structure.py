@@ -48,13 +48,13 @@ class RadialBins:
         return (sums / np.maximum(self.count, 1)).reshape(*values.shape[:-2], self.last + 1)
 
 
-def wave_vectors(shape: tuple[int, int]) -> np.ndarray:
+def wave_vectors(shape: tuple[int, ...]) -> np.ndarray:
     """|k| on the FFT grid of a square lattice, shape ``shape``, in inverse lattice constants."""
     ky, kx = (2.0 * np.pi * np.fft.fftfreq(length) for length in shape)
     return np.hypot(ky[:, None], kx[None, :])
 
 
-def distances(shape: tuple[int, int]) -> np.ndarray:
+def distances(shape: tuple[int, ...]) -> np.ndarray:
     """|r| of every torus displacement, by the shortest way round."""
     y, x = (np.minimum(np.arange(length), length - np.arange(length)) for length in shape)
     return np.hypot(y[:, None], x[None, :]).astype(float)

@@ -47,7 +47,12 @@ class Langevin:
     """
 
     def __init__(self, force_field: ForceField, *, mass: float, friction: float, temperature: float, dt: float) -> None:
-        for name, value, lowest in (("mass", mass, None), ("friction", friction, 0), ("temperature", temperature, 0), ("dt", dt, None)):
+        for name, value, lowest in (
+            ("mass", mass, None),
+            ("friction", friction, 0),
+            ("temperature", temperature, 0),
+            ("dt", dt, None),
+        ):
             if not (value > 0 or value == lowest) or not np.isfinite(value):
                 raise ValueError(f"{name} = {value} must be {'non-negative' if lowest == 0 else 'positive'} and finite")
         self.force_field = force_field

@@ -83,13 +83,17 @@ class Recorder:
         if "snapshot_time" in saved.dims:
             kept = saved[["fields"]]
             self._snapshots = [kept.isel(snapshot_time=[n]) for n in range(kept.sizes["snapshot_time"])]
-        return State(saved["state_fields"].values, saved["state_momenta"].values, int(saved.attrs["step"]), start.seed, start.replicas)
+        return State(
+            saved["state_fields"].values, saved["state_momenta"].values, int(saved.attrs["step"]), start.seed, start.replicas
+        )
 
     def dataset(self) -> xr.Dataset:
         """All that was recorded so far."""
         parts = []
         if self._records:
-            parts.append(xr.concat(self._records, "time", data_vars="minimal", coords="minimal", compat="override", join="override"))
+            parts.append(
+                xr.concat(self._records, "time", data_vars="minimal", coords="minimal", compat="override", join="override")
+            )
         if self._snapshots:
             parts.append(xr.concat(self._snapshots, "snapshot_time"))
         dataset = xr.merge(parts, combine_attrs="drop")

@@ -31,7 +31,7 @@ class SpectrumError(ValueError):
 
 @dataclass(frozen=True)
 class KPMSolution:
-    """``error`` is the estimated maximal error of ``density`` (Ly, Lx); ``radius`` is the widest window, None where that is the whole torus."""
+    """``error`` is the estimated maximal error of ``density`` (Ly, Lx); ``radius`` the widest window, None if the whole torus."""
 
     density: np.ndarray
     grand_potential: float
@@ -102,7 +102,7 @@ class _Recursion:
     """The scaled Hamiltonian of one configuration, ready for the kernel."""
 
     def __init__(self, onsite: np.ndarray, hoppings: dict, bounds: SpectralWindow, dtype: type) -> None:
-        self.onsite = ((onsite - bounds.b) / bounds.a).astype(dtype)
+        self.onsite: np.ndarray = ((onsite - bounds.b) / bounds.a).astype(dtype)
         self.shifts = tuple(hoppings)
         self.elements = tuple(dtype(element / bounds.a) for element in hoppings.values())
         self.reach = max((abs(step) for shift in self.shifts for step in shift), default=0)

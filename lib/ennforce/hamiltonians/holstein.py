@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from ennforce.hamiltonians.base import Hamiltonian
-from ennforce.lattice import Lattice, Shift
+from ennforce.lattice import Shift
 from ennforce.symmetry import FieldType
 
 
@@ -29,9 +29,7 @@ class Holstein(Hamiltonian):
         super().__post_init__()
         neighbours = len(self.lattice.neighbours)
         if not self.K > neighbours * abs(self.kappa):
-            raise ValueError(
-                f"K = {self.K} with kappa = {self.kappa} is elastically unstable: K must exceed {neighbours} |kappa|"
-            )
+            raise ValueError(f"K = {self.K} with kappa = {self.kappa} is elastically unstable: K must exceed {neighbours} |kappa|")
 
     @property
     def field_type(self) -> FieldType:
@@ -73,4 +71,5 @@ class Holstein(Hamiltonian):
     def _neighbour_sum(self, fields: np.ndarray) -> np.ndarray:
         if self.kappa == 0.0:
             return np.zeros_like(fields)
-        return sum(np.roll(fields, [-s for s in shift], axis=self._axes) for shift in self.lattice.neighbours)
+        shifted = [np.roll(fields, [-s for s in shift], axis=self._axes) for shift in self.lattice.neighbours]
+        return np.sum(shifted, axis=0)

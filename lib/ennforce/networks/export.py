@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
@@ -36,7 +37,9 @@ def load_model(folder: str | Path) -> tuple[EquivariantNetwork, dict]:
     weights = folder / "weights.pt"
     missing = [key for key in ("format", "architecture", "weights", "probe", "model", "target") if key not in facts]
     if missing or facts["format"] != FORMAT:
-        raise DataError(f"{folder}/model.json is not a model of this version (lacks {', '.join(missing) or 'nothing'}): train it again")
+        raise DataError(
+            f"{folder}/model.json is not a model of this version (lacks {', '.join(missing) or 'nothing'}): train it again"
+        )
     if not weights.exists() or file_digest(weights) != facts["weights"]:
         raise DataError(f"{weights} is missing or not the file that model.json describes: copy both files, or train again")
     try:
@@ -47,7 +50,8 @@ def load_model(folder: str | Path) -> tuple[EquivariantNetwork, dict]:
         first_line = str(error).splitlines()[0]
         raise DataError(f"{folder} does not fit the architecture it describes ({first_line}): train it again") from error
     if not torch.allclose(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max())):
-        raise DataError(f"{folder} computes other forces here than where it was trained (probe off by {(found - expected).abs().max():.1g}): train it again")
+        off = float((found - expected).abs().max())
+        raise DataError(f"{folder} computes other forces here than where it was trained (probe off by {off:.1g}): train it again")
     return network.eval(), facts
 
 
@@ -74,11 +78,11 @@ class ExpandedNetwork(nn.Module):
         with torch.no_grad():
             into, back = network.activation.bases(network.embed.channels_out)
             self.embed = _plain(network.embed, into / network.field_scale, None, into)
-            self.blocks = nn.ModuleList(_plain(block, into, back, into) for block in network.blocks)
+            self.blocks = nn.ModuleList(_plain(cast(EquivariantConv, b), into, back, into) for b in network.blocks)
             scaled = network.force_scale * torch.eye(network.readout.channels_out)
             self.readout = _plain(network.readout, scaled, back, scaled)
         self.pointwise = network.activation.pointwise
-        self.requires_grad_(False).to(memory_format=torch.channels_last)
+        self.requires_grad_(False)
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         """Fields (batch, C, Ly + 2 radius, Lx + 2 radius) with their halo to forces (batch, C, Ly, Lx)."""
@@ -99,7 +103,7 @@ def _plain(layer: EquivariantConv, left: torch.Tensor, right: torch.Tensor | Non
     if right is not None:
         filters = torch.einsum("acyx,cd->adyx", filters, right)
     conv = nn.Conv2d(filters.shape[1], filters.shape[0], filters.shape[-1], bias=bias is not None)
-    conv.weight.copy_(filters)
+    conv.weight = nn.Parameter(filters.contiguous(memory_format=torch.channels_last))
     if bias is not None:
-        conv.bias.copy_(bias_left @ bias)
+        conv.bias = nn.Parameter(bias_left @ bias)
     return conv

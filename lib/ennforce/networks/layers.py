@@ -97,7 +97,9 @@ class EquivariantConv(nn.Module):
     def _block(self, o: int, i: int) -> torch.Tensor:
         weight, basis = getattr(self, f"weight_{o}_{i}"), getattr(self, f"basis_{o}_{i}")
         size = 2 * self.radius + 1
-        return torch.einsum("noi,nabyx->oaibyx", weight, basis.to(weight.dtype)).reshape(self.dims_out[o], self.dims_in[i], size, size)
+        return torch.einsum("noi,nabyx->oaibyx", weight, basis.to(weight.dtype)).reshape(
+            self.dims_out[o], self.dims_in[i], size, size
+        )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         filters, bias = self.filter()

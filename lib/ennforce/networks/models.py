@@ -92,10 +92,11 @@ class EquivariantNetwork(nn.Module):
         self.activation = PairActivation() if a.mixed else OddActivation()
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        n = self.architecture.radius
         features = self.embed(fields / self.field_scale)
         for block in self.blocks:
             update = block(self.activation(features))
-            features = features[..., block.radius : -block.radius, block.radius : -block.radius] + update
+            features = features[..., n:-n, n:-n] + update
         return self.readout(self.activation(features)) * self.force_scale
 
     def on_torus(self, fields: torch.Tensor) -> torch.Tensor:

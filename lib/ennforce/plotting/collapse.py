@@ -16,7 +16,7 @@ def draw(ensemble: xr.Dataset, growth: xr.Dataset) -> Figure:
     times, r, k = (ensemble[name].values for name in ("time", "r", "k"))
     length = growth["length"].sel(definition="half").values
     usable = np.flatnonzero(np.isfinite(length))
-    chosen = usable[style.decade_times(times[usable], TIMES)] if len(usable) else []
+    chosen = usable[style.decade_times(times[usable], TIMES)] if len(usable) else usable
     for position, n in enumerate(chosen):
         shade = style.TIME_MAP(position / max(len(chosen) - 1, 1))
         for axes, x, variable, scale in (
@@ -26,7 +26,14 @@ def draw(ensemble: xr.Dataset, growth: xr.Dataset) -> Figure:
             mean, error = (scale * ensemble[f"{variable}_{kind}"].isel(time=n).values for kind in ("mean", "error"))
             # The point at zero is the thermal background (C) or the mean order (S), not the domains.
             axes.plot(x[1:], mean[1:], ".-", ms=3, lw=0.7, color=shade, label=f"{times[n]:.3g}")
-            axes.fill_between(x[1:], np.maximum(mean - error, 1e-9)[1:] if axes is right else (mean - error)[1:], (mean + error)[1:], color=shade, alpha=0.2, lw=0)
+            axes.fill_between(
+                x[1:],
+                np.maximum(mean - error, 1e-9)[1:] if axes is right else (mean - error)[1:],
+                (mean + error)[1:],
+                color=shade,
+                alpha=0.2,
+                lw=0,
+            )
     left.set(xlabel="$r / L_{1/2}(t)$", ylabel="$C(r, t)$", xlim=(0, 4))
     left.axhline(0, color="0.8", lw=0.6, zorder=0)
     if len(chosen):

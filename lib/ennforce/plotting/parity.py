@@ -21,7 +21,9 @@ def draw(predictions: xr.Dataset, errors: dict) -> Figure:
         limit = 1.05 * np.abs(exact).max()
         axes.plot([-limit, limit], [-limit, limit], color=style.COLOURS["reference"], lw=0.7)
         axes.scatter(exact[chosen], predicted[chosen], s=1.0, color=style.COLOURS[kind], alpha=0.4, rasterized=True)
-        axes.set(xlabel="exact force ($t$)", ylabel="predicted force ($t$)", aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit))
+        axes.set(
+            xlabel="exact force ($t$)", ylabel="predicted force ($t$)", aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit)
+        )
         axes.text(0.05, 0.95, f"{kind}\n{100 * errors[kind]['relative']:.2f} % rms", transform=axes.transAxes, va="top")
         style.panel(axes, letter)
     largest = max(np.abs(r).max() for r in residuals.values())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 import cmocean
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
 
 from ennforce.io import write_atomically
@@ -22,7 +24,7 @@ TIME_MAP = cmocean.tools.crop_by_percent(cmocean.cm.dense, 15, which="min")
 FIELD_MAP = cmocean.cm.balance
 IRREP_MAP = cmocean.cm.haline
 
-RC = {
+RC: Any = {
     "font.size": 8,
     "axes.labelsize": 8,
     "axes.titlesize": 8,
@@ -59,9 +61,7 @@ def panel(axes, letter: str) -> None:
     axes.set_title(f"({letter})", loc="left", fontweight="bold")
 
 
-def decade_times(times, count: int) -> list[int]:
+def decade_times(times: np.ndarray, count: int) -> list[int]:
     """Indices of about ``count`` times, evenly spaced in their logarithm, the last included."""
-    import numpy as np
-
     targets = np.geomspace(max(times[0], times[-1] / 300), times[-1], count)
     return sorted({int(np.argmin(np.abs(np.log(times / target)))) for target in targets})

@@ -34,9 +34,7 @@ def stencil_permutation(group: PointGroup, stencil: Sequence[tuple[int, ...]]) -
     return matrices
 
 
-def intertwiner_basis(
-    group: PointGroup, rho_in: np.ndarray, rho_out: np.ndarray, stencil: Sequence[tuple[int, ...]]
-) -> np.ndarray:
+def intertwiner_basis(group: PointGroup, rho_in: np.ndarray, rho_out: np.ndarray, stencil: Sequence[tuple[int, ...]]) -> np.ndarray:
     """Orthonormal basis of the equivariant kernels, shape (count, dim_out, dim_in, sites); representations are orthogonal."""
     dim_out, dim_in = rho_out.shape[1], rho_in.shape[1]
     basis = []

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import nn
+from torch.optim import swa_utils
 
 from ennforce.io import write_atomically
 from ennforce.networks.models import Architecture, EquivariantNetwork
@@ -55,76 +58,102 @@ def fit(
     """Train; the same arguments give the same weights on the same machine, interrupted or not.
 
     The validated and returned weights are an exponential average. With ``checkpoint``, the whole state of training is written
-    there atomically every ``interval`` seconds, and a call that finds it goes on from it. Raises FloatingPointError, naming the
-    step, if the loss is no longer finite.
+    there atomically every ``interval`` seconds, and a call that finds it goes on from it, telling ``resumed`` the step. Raises
+    FloatingPointError, naming the step, if the loss is no longer finite.
     """
-    torch.manual_seed(recipe.seed)
-    spread = float(training.forces.std())
-    network = EquivariantNetwork(architecture, float(training.fields.std()), spread).to(device)
-    horizon = max(2.0, AVERAGING * recipe.steps)
-    averaged = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(1.0 - 1.0 / horizon))
-    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step / recipe.steps))
-    order = torch.Generator().manual_seed(recipe.seed)
-    fields, forces = torch.as_tensor(training.fields, device=device), torch.as_tensor(training.forces, device=device)
-
-    step, history, best_error, best_step, best = 0, [], math.inf, 0, {}
+    run = _Training(architecture, training, validation, recipe, device)
     saved = _load(checkpoint)
     if saved is not None:
-        for part, state in ((network, "network"), (averaged, "averaged"), (optimiser, "optimiser"), (schedule, "schedule")):
-            part.load_state_dict(saved[state])
-        order.set_state(saved["order"])
-        step, history, best_error, best_step, best = (saved[k] for k in ("step", "history", "best_error", "best_step", "best"))
-
-    running, since, last_saved = 0.0, 0, time.monotonic()
-    if saved is not None:
-        running, since = saved["running"], saved["since"]
-        resumed(step)
-    while step < recipe.steps:
-        chosen = torch.randint(len(fields), (recipe.batch,), generator=order).to(device)
-        loss = ((network.on_torus(fields[chosen]) - forces[chosen]) ** 2).mean() / spread**2
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-        optimiser.step()
-        schedule.step()
-        averaged.update_parameters(network)
-        step += 1
-        running, since = running + float(loss.detach()), since + 1
-        if not math.isfinite(running):
-            raise FloatingPointError(f"the loss is not finite at step {step}: use a smaller learning rate than {recipe.learning_rate}")
-        if step % recipe.validate_every == 0 or step == recipe.steps:
-            error = relative_error(averaged.module, validation, recipe.batch)
-            history.append((step, math.sqrt(running / since), error))
-            running, since = 0.0, 0
-            if error < best_error:
-                best_error, best_step = error, step
-                best = {name: value.detach().clone() for name, value in averaged.module.state_dict().items()}
-        latest = f"validation {history[-1][2]:.2%}" if history else "validation pending"
-        progress(step, recipe.steps, latest)
+        run.restore(saved)
+        resumed(run.step)
+    last_saved = time.monotonic()
+    while run.step < recipe.steps:
+        run.advance()
+        if run.step % recipe.validate_every == 0 or run.step == recipe.steps:
+            run.validate()
+        progress(run.step, recipe.steps, f"validation {run.history[-1][2]:.2%}" if run.history else "validation pending")
         if checkpoint is not None and time.monotonic() - last_saved > interval:
-            state = {
-                "network": network.state_dict(), "averaged": averaged.state_dict(), "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(), "order": order.get_state(), "step": step, "history": history,
-                "best_error": best_error, "best_step": best_step, "best": best, "running": running, "since": since,
-            }  # fmt: skip
-            write_atomically(checkpoint, lambda path, state=state: torch.save(state, path))
+            state = run.state()
+            write_atomically(checkpoint, functools.partial(torch.save, state))
             last_saved = time.monotonic()
-    network.load_state_dict(best)
-    return Trained(network.cpu().eval(), np.array(history), best_step)
+    run.network.load_state_dict(run.best)
+    return Trained(run.network.cpu().eval(), np.array(run.history), run.best_step)
+
+
+class _Training:
+    """Everything that changes while a network is trained."""
+
+    def __init__(self, architecture: Architecture, training: Samples, validation: Samples, recipe: Recipe, device: str) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.validation, self.device = recipe, validation, device
+        self.fields = torch.as_tensor(training.fields, device=device)
+        self.forces = torch.as_tensor(training.forces, device=device)
+        self.variance = float(training.forces.var())
+        self.network = EquivariantNetwork(architecture, float(training.fields.std()), self.variance**0.5).to(device)
+        decay = 1.0 - 1.0 / max(2.0, AVERAGING * recipe.steps)
+        self.averaged = swa_utils.AveragedModel(self.network, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(decay))
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: _rate(step / recipe.steps))
+        self.order = torch.Generator().manual_seed(recipe.seed)
+        self.step = self.best_step = self.since = 0
+        self.history: list[tuple[int, float, float]] = []
+        self.best_error, self.loss = math.inf, 0.0  # loss: summed over the ``since`` steps since the last validation
+        self.best: dict[str, torch.Tensor] = {}
+
+    def advance(self) -> None:
+        """One step of the optimiser."""
+        chosen = torch.randint(len(self.fields), (self.recipe.batch,), generator=self.order).to(self.device)
+        loss = ((self.network.on_torus(self.fields[chosen]) - self.forces[chosen]) ** 2).mean() / self.variance
+        self.optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
+        self.optimiser.step()
+        self.schedule.step()
+        self.averaged.update_parameters(self.network)
+        self.step, self.since, self.loss = self.step + 1, self.since + 1, self.loss + float(loss.detach())
+        if not math.isfinite(self.loss):
+            raise FloatingPointError(
+                f"the loss is not finite at step {self.step}: use a smaller learning rate than {self.recipe.learning_rate}"
+            )
+
+    def validate(self) -> None:
+        """Add a row to the history; keep the averaged weights if they are the best so far."""
+        smoothed = cast(EquivariantNetwork, self.averaged.module)
+        error = relative_error(smoothed, self.validation)
+        self.history.append((self.step, math.sqrt(self.loss / self.since), error))
+        self.loss, self.since = 0.0, 0
+        if error < self.best_error:
+            self.best_error, self.best_step = error, self.step
+            self.best = {name: value.detach().clone() for name, value in smoothed.state_dict().items()}
+
+    PARTS = ("network", "averaged", "optimiser", "schedule")
+    VALUES = ("step", "best_step", "since", "history", "best_error", "loss", "best")
+
+    def state(self) -> dict:
+        parts = {name: getattr(self, name).state_dict() for name in self.PARTS}
+        return {**parts, **{name: getattr(self, name) for name in self.VALUES}, "order": self.order.get_state()}
+
+    def restore(self, state: dict) -> None:
+        for name in self.PARTS:
+            getattr(self, name).load_state_dict(state[name])
+        for name in self.VALUES:
+            setattr(self, name, state[name])
+        self.order.set_state(state["order"])
 
 
 @torch.no_grad()
 def predict(network: EquivariantNetwork, fields: np.ndarray, batch: int = 8) -> np.ndarray:
     """Predicted target forces of (sample, component, Ly, Lx) fields."""
     device = next(network.parameters()).device
-    parts = [network.on_torus(torch.as_tensor(fields[n : n + batch], device=device)).cpu().numpy() for n in range(0, len(fields), batch)]
+    parts = [
+        network.on_torus(torch.as_tensor(fields[n : n + batch], device=device)).cpu().numpy() for n in range(0, len(fields), batch)
+    ]
     return np.concatenate(parts)
 
 
-def relative_error(network: EquivariantNetwork, samples: Samples, batch: int) -> float:
+def relative_error(network: EquivariantNetwork, samples: Samples) -> float:
     """RMSE over the standard deviation of the true force."""
-    residual = predict(network, samples.fields, batch) - samples.forces
+    residual = predict(network, samples.fields) - samples.forces
     return float(np.sqrt(np.mean(residual.astype(float) ** 2)) / samples.forces.astype(float).std())
 
 

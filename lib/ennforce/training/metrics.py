@@ -43,7 +43,7 @@ def equivariance_error(network: EquivariantNetwork, fields: np.ndarray, odd: boo
     reference = evaluate(fields)
     worst = 0.0
     for element in range(len(lattice.point_group)):
-        for sign in ((1, -1) if odd else (1,)):
+        for sign in (1, -1) if odd else (1,):
             shift = tuple(int(s) for s in rng.integers(0, lattice.shape[0], size=lattice.dimension))
 
             def act(values: np.ndarray, element=element, sign=sign, shift=shift) -> np.ndarray:
