@@ -1,13 +1,15 @@
 # Thin: creates the environment and calls snakemake or pytest. `make help` lists the targets.
 PYTHON ?= python3
 CORES ?= all
+STUDY ?= paper
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run report test lint schema clean
+.PHONY: help run figures test lint schema clean
 
 help:
 	@echo "make run     install into .venv, run the default study, write its report (results/default/report.html)"
+	@echo "make figures STUDY=paper   draw the figures of config/paper.yaml, making what they need"
 	@echo "make test    install into .venv, run all tests"
 	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
 	@echo "make schema  write workflow/schemas/study.schema.json from lib/ennforce/config.py"
@@ -26,6 +28,9 @@ run: $(VENV)/.installed
 	$(BIN)/snakemake --cores $(CORES)
 	$(BIN)/snakemake --report results/default/report.html
 	@echo "Figures: results/default/figures   report: results/default/report.html"
+
+figures: $(VENV)/.installed
+	$(BIN)/snakemake --cores $(CORES) figures --configfile config/$(STUDY).yaml
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest

@@ -7,6 +7,10 @@ min_version("9.18")
 configfile: "config/default.yaml"
 
 
+# Used only with --software-deployment-method apptainer; envs/apptainer.def builds it.
+container: "envs/ennforce.sif"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"

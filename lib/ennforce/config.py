@@ -140,8 +140,8 @@ class Large(Run):
     """The large quench, with network forces."""
 
     shape: Shape = [128, 128]
-    replicas: Annotated[int, Field(ge=2)] = 4
-    chunk: Count = 2
+    replicas: Annotated[int, Field(ge=2)] = 8
+    chunk: Count = 4
     steps: Annotated[int, Field(ge=10)] = 2000
 
 

@@ -153,6 +153,14 @@ def test_expanded_networks_agree_with_the_training_graph(architecture):
     )
 
 
+@pytest.mark.parametrize("tile", [5, 8, 16])
+def test_forces_do_not_depend_on_the_tiling(tile):
+    torch.manual_seed(0)
+    network = ExpandedNetwork(EquivariantNetwork(Architecture(width=1, depth=2), 0.7, 0.4))
+    fields = torch.randn(2, 1, 18, 14)
+    torch.testing.assert_close(network.on_torus(fields, tile), network.on_torus(fields, 100), rtol=1e-5, atol=1e-6)
+
+
 def test_a_model_of_other_couplings_is_refused_and_says_which(folder):
     with pytest.raises(ValueError, match=r"was trained for square g = 1.5 \(not 2.0\)"):
         NetworkForces.load(folder, Holstein(Lattice.square(8, 8), temperature=0.1, g=2.0))

@@ -16,16 +16,6 @@ rule structure:
         "../../scripts/structure.py"
 
 
-def chunk_files(folder):
-    """Files of one folder for every chunk of an ensemble."""
-
-    def files(wildcards):
-        names = [f"{wildcards.run}_{wildcards.engine}_{n}.nc" for n in chunks(RUNS[wildcards.run])]
-        return [result(*folder, name) for name in names]
-
-    return files
-
-
 rule ensemble:
     # Means over replicas with bootstrap bands.
     input:

@@ -63,6 +63,75 @@ def chunks(run):
 RUNS = {"large": STUDY.large, "comparison": STUDY.comparison}
 
 
+def force_inputs(wildcards):
+    """The network's files, for the engine that needs them."""
+    if wildcards.engine == "kpm":
+        return []
+    return [result("models", "enn", "model.json"), result("models", "enn", "weights.pt")]
+
+
+def engine_sources(wildcards):
+    engine = "electrons" if wildcards.engine == "kpm" else "networks"
+    return sources("model", engine, "dynamics", "analysis")
+
+
+def chunk_files(folder):
+    """Files of one folder for every chunk of an ensemble."""
+
+    def files(wildcards):
+        names = [f"{wildcards.run}_{wildcards.engine}_{n}.nc" for n in chunks(RUNS[wildcards.run])]
+        return [result(*folder, name) for name in names]
+
+    return files
+
+
+FIGURES = [
+    "symmetry",
+    "training",
+    "parity",
+    "dynamics",
+    "snapshots",
+    "structure_factor",
+    "growth",
+    "collapse",
+]
+CATEGORIES = {
+    "symmetry": "Network",
+    "training": "Network",
+    "parity": "Network",
+    "dynamics": "Is the learned dynamics right?",
+    "snapshots": "Coarsening",
+    "structure_factor": "Coarsening",
+    "growth": "Coarsening",
+    "collapse": "Coarsening",
+}
+
+
+def figures(names):
+    return [result("figures", f"{name}.{kind}") for name in names for kind in ("svg", "png")]
+
+
+def drawing(name):
+    """The figure's own source files."""
+    return [
+        os.path.relpath(ROOT / "scripts" / f"plot_{name}.py"),
+        os.path.relpath(ROOT / "lib" / "ennforce" / "plotting" / f"{name}.py"),
+        *sources("style"),
+    ]
+
+
+def figure_files(name):
+    """SVG for the report and for papers, PNG for slides."""
+    return {
+        "svg": report(
+            result("figures", f"{name}.svg"),
+            caption=f"../report/{name}.rst",
+            category=CATEGORIES[name],
+        ),
+        "png": result("figures", f"{name}.png"),
+    }
+
+
 wildcard_constraints:
     run="large|comparison",
     engine="kpm|network",

@@ -1,18 +1,6 @@
 # Ensembles of thermal quenches, driven by the network or by KPM: one job a chunk of replicas.
 
 
-def force_inputs(wildcards):
-    """The network's files, for the engine that needs them."""
-    if wildcards.engine == "kpm":
-        return []
-    return [result("models", "enn", "model.json"), result("models", "enn", "weights.pt")]
-
-
-def engine_sources(wildcards):
-    engine = "electrons" if wildcards.engine == "kpm" else "networks"
-    return sources("model", engine, "dynamics", "analysis")
-
-
 rule trajectory:
     input:
         model=force_inputs,

@@ -1,52 +1,5 @@
 # One rule a figure: it depends on its data, its script, its drawing module and the common style.
 
-FIGURES = [
-    "symmetry",
-    "training",
-    "parity",
-    "dynamics",
-    "snapshots",
-    "structure_factor",
-    "growth",
-    "collapse",
-]
-CATEGORIES = {
-    "symmetry": "Network",
-    "training": "Network",
-    "parity": "Network",
-    "dynamics": "Is the learned dynamics right?",
-    "snapshots": "Coarsening",
-    "structure_factor": "Coarsening",
-    "growth": "Coarsening",
-    "collapse": "Coarsening",
-}
-
-
-def figures(names):
-    return [result("figures", f"{name}.{kind}") for name in names for kind in ("svg", "png")]
-
-
-def drawing(name):
-    """The figure's own source files."""
-    return [
-        os.path.relpath(ROOT / "scripts" / f"plot_{name}.py"),
-        os.path.relpath(ROOT / "lib" / "ennforce" / "plotting" / f"{name}.py"),
-        *sources("style"),
-    ]
-
-
-def figure_files(name):
-    """SVG for the report and for papers, PNG for slides."""
-    return {
-        "svg": report(
-            result("figures", f"{name}.svg"),
-            caption=f"../report/{name}.rst",
-            category=CATEGORIES[name],
-        ),
-        "png": result("figures", f"{name}.png"),
-    }
-
-
 LARGE = {
     "ensemble": result("analysis", "ensemble_large_network.nc"),
     "growth": result("analysis", "growth_large_network.nc"),

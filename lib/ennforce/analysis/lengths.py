@@ -32,13 +32,18 @@ def length_half(correlation: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 
 def length_structure(structure_factor: np.ndarray, k: np.ndarray, modes: np.ndarray, k_max: float = K_MAX) -> np.ndarray:
-    """2 pi sum S / sum |k| S over all wave vectors with 0 < |k| <= k_max; (..., k) -> (...).
+    """2 pi sum S / sum |k| S over all wave vectors with |k| <= k_max, less the thermal background; (..., k) -> (...).
 
-    The k = 0 bin counts in the numerator: it is the peak itself once domains grow to the size of the box.
+    The background, uncorrelated motion inside the domains, is flat: its level is the mean of S beyond |k| = pi. The k = 0 bin
+    counts in the numerator: it is the peak itself once domains grow to the size of the box. NaN where S rises less than half
+    above its background, before there is order.
     """
-    inside = k <= k_max
-    weights = structure_factor[..., inside] * modes[inside]
-    return 2.0 * np.pi * weights.sum(axis=-1) / (weights * k[inside]).sum(axis=-1)
+    inside, beyond = k <= k_max, k > np.pi
+    background = (structure_factor[..., beyond] * modes[beyond]).sum(axis=-1) / modes[beyond].sum()
+    weights = (structure_factor[..., inside] - background[..., None]) * modes[inside]
+    signal = weights.sum(axis=-1)
+    ordered = signal > 0.5 * background * modes[inside].sum()
+    return np.where(ordered, 2.0 * np.pi * signal / np.where(ordered, (weights * k[inside]).sum(axis=-1), 1.0), np.nan)
 
 
 def length_wall(wall_density: np.ndarray) -> np.ndarray:

@@ -22,8 +22,12 @@ def correlation(order: np.ndarray) -> np.ndarray:
 
 
 def wall_density(order: np.ndarray) -> np.ndarray:
-    """Share of nearest-neighbour bonds across which phi changes sign, shape (...)."""
-    sign = order > 0
+    """Share of nearest-neighbour bonds across which phi, averaged over 3 x 3 sites, changes sign, shape (...).
+
+    Without the average, sites that thermal motion flips for a moment inside a domain would count as walls.
+    """
+    columns = order + np.roll(order, 1, axis=-1) + np.roll(order, -1, axis=-1)
+    sign = columns + np.roll(columns, 1, axis=-2) + np.roll(columns, -1, axis=-2) > 0
     across = [(sign != np.roll(sign, 1, axis=axis)).mean(axis=(-2, -1)) for axis in (-2, -1)]
     return 0.5 * (across[0] + across[1])
 

@@ -21,7 +21,7 @@ def draw(ensemble: xr.Dataset, growth: xr.Dataset) -> Figure:
         shade = style.TIME_MAP(position / max(len(chosen) - 1, 1))
         for axes, x, variable, scale in (
             (left, r / length[n], "correlation", 1.0),
-            (right, k * length[n], "structure_factor", length[n] ** -2),
+            (right, np.where(k <= np.pi, k, np.nan) * length[n], "structure_factor", length[n] ** -2),
         ):
             mean, error = (scale * ensemble[f"{variable}_{kind}"].isel(time=n).values for kind in ("mean", "error"))
             # The point at zero is the thermal background (C) or the mean order (S), not the domains.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -20,6 +21,7 @@ def draw(network: xr.Dataset, kpm: xr.Dataset, comparison: dict) -> Figure:
             for axes, variable, coordinate in ((left, "correlation", "r"), (middle, "structure_factor", "k")):
                 x = ensemble[coordinate].values
                 mean, error = (ensemble[f"{variable}_{kind}"].isel(time=n).values for kind in ("mean", "error"))
+                x = np.where(x <= np.pi, x, np.nan) if coordinate == "k" else x  # the zone's corners hold few wave vectors
                 axes.plot(x, mean, line, color=shade, label=f"$t$ = {times[n]:.3g}" if name == "network" and axes is left else None)
                 axes.fill_between(x, mean - error, mean + error, color=shade, alpha=0.25, lw=0)
         mean, error = (ensemble[f"length_structure_{kind}"].values for kind in ("mean", "error"))

@@ -15,7 +15,7 @@ def draw(ensemble: xr.Dataset) -> Figure:
     drawing, (left, right) = style.figure(2)
     times, k = ensemble["time"].values, ensemble["k"].values
     chosen = style.decade_times(times, TIMES)
-    positive = k > 0
+    positive = (k > 0) & (k <= np.pi)  # beyond, the corners of the zone hold few wave vectors
     for position, n in enumerate(chosen):
         shade = style.TIME_MAP(position / max(len(chosen) - 1, 1))
         mean, error = (ensemble[f"structure_factor_{kind}"].isel(time=n).values[positive] for kind in ("mean", "error"))

@@ -9,7 +9,7 @@ from ennforce.lattice import Lattice
 from ennforce.plotting import style
 from ennforce.symmetry.intertwiners import stencil_permutation
 
-SHELLS = 10
+SHELLS = 9  # 45 sites, the neighbourhood of the published descriptor
 
 
 def draw(lattice: Lattice) -> Figure:
