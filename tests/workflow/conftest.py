@@ -35,8 +35,8 @@ class Project:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
-    def smoke(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.snakemake("--configfile", "config/smoke.yaml", *arguments)
+    def smoke(self, *options: str, targets: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        return self.snakemake("--configfile", "config/smoke.yaml", *options, "--", *targets)
 
     def path(self, *parts: str) -> Path:
         return self.folder.joinpath("results", "smoke", *parts)

@@ -17,7 +17,7 @@ def test_a_corrupt_data_set_is_named(study, damage):
     path = study.path("data", "dataset.nc")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"text")
-    done = study.smoke("--forcerun", "train")
+    done = study.smoke("--forcerun", "train", "--allowed-rules", "train", targets=("results/smoke/models/enn/model.json",))
     assert done.returncode != 0
     assert "train: results/smoke/data/dataset.nc is not a readable NetCDF file" in done.stdout
     assert "Traceback" not in done.stdout
@@ -28,16 +28,19 @@ def test_fields_that_are_not_numbers_are_named(study):
     data = read_dataset(path)
     data["fields"][0, 0, 0, 0] = np.nan
     data.to_netcdf(path)
-    done = study.smoke("--forcerun", "label", "--", "results/smoke/data/labelled/random.nc")
+    done = study.smoke("--forcerun", "label", targets=("results/smoke/data/labelled/random.nc",))
     assert done.returncode != 0
     assert "label: 1 field values are NaN or infinite" in done.stdout and "Traceback" not in done.stdout
 
 
-def test_a_diverging_trajectory_stops_with_its_step(study):
-    done = study.smoke("--config", "bath={dt: 3.0}", "--", "results/smoke/trajectories/large_network_0.nc")
+def test_a_diverging_trajectory_stops_with_its_step_and_keeps_its_checkpoint(study):
+    path = study.path("trajectories", "large_network_0.nc")
+    unstable = ["--config", "bath={dt: 4.0}", "checkpoint_seconds=0", "--allowed-rules", "trajectory"]
+    done = study.smoke(*unstable, targets=(str(path.relative_to(study.folder)),))
     assert done.returncode != 0
-    assert "the trajectory diverged at step" in done.stdout and "Traceback" not in done.stdout
-    assert not study.path("trajectories", "large_network_0.nc").exists()
+    assert "trajectory: the trajectory diverged at step" in done.stdout and "Traceback" not in done.stdout
+    assert not path.exists()
+    assert list(study.path("resume").glob("trajectory-*"))
 
 
 def kill_during(project, after: float, *arguments: str) -> None:
@@ -71,7 +74,7 @@ def test_a_killed_trajectory_goes_on_and_ends_the_same(study, rule, target, log)
     kill_during(study, 0.3, "--allowed-rules", rule, "--", str(path.relative_to(study.folder)))
     assert not path.exists()
     assert study.snakemake("--unlock").returncode == 0
-    done = study.smoke("--allowed-rules", rule, "--", str(path.relative_to(study.folder)))
+    done = study.smoke("--allowed-rules", rule, targets=(str(path.relative_to(study.folder)),))
     assert done.returncode == 0, done.stdout[-2000:]
     assert "goes on from step" in study.path("logs", f"{log}.log").read_text()
     xr.testing.assert_identical(read_dataset(path), undisturbed)
@@ -82,7 +85,7 @@ def test_a_killed_training_goes_on_and_ends_the_same(study):
     undisturbed = history.read_text()
     kill_during(study, 1.0, "--allowed-rules", "train", "--forcerun", "train", "--", str(history.relative_to(study.folder)))
     assert study.snakemake("--unlock").returncode == 0
-    done = study.smoke("--allowed-rules", "train", "--", str(history.relative_to(study.folder)))
+    done = study.smoke("--allowed-rules", "train", targets=(str(history.relative_to(study.folder)),))
     assert done.returncode == 0, done.stdout[-2000:]
     assert "goes on from step" in study.path("logs", "train.log").read_text()
     assert history.read_text() == undisturbed

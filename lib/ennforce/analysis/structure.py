@@ -38,7 +38,7 @@ class RadialBins:
     def __init__(self, modulus: np.ndarray, step: float, largest: float) -> None:
         index = np.round(modulus / step).astype(int).reshape(-1)
         index[(index == 0) & (modulus.reshape(-1) > 0)] = 1
-        self.last = int(largest / step)
+        self.last = round(largest / step)
         self._inside = index <= self.last
         self._index = index[self._inside]
         self.count = np.bincount(self._index, minlength=self.last + 1)

@@ -54,7 +54,7 @@ def assemble(random: xr.Dataset, quenches: list[xr.Dataset], fractions: tuple[fl
         raise ValueError(f"labels of {len(models)} different models cannot share a data set: label them again with one")
     splits = [split_trajectories(random["trajectory"].values, fractions)]
     splits.append(split_trajectories(np.concatenate([q["trajectory"].values for q in quenches]), fractions))
-    merged = xr.concat(parts, "sample", combine_attrs="drop")
+    merged = xr.concat(parts, "sample", combine_attrs="override")
     labels = [splits[kind == "quench"][int(t)] for kind, t in zip(merged["kind"].values, merged["trajectory"].values, strict=True)]
     return merged.assign_coords(split=("sample", np.array(labels)))
 
