@@ -29,6 +29,7 @@ def main(node: Node) -> None:
         }
         for name in LENGTHS
     }
+    spread = number(growth["collapse_spread"])
     compared = {name: value for name, value in comparison.items() if isinstance(value, dict) and "p_value" in value}
     summary = {
         "force_error": metrics["errors"],
@@ -36,6 +37,7 @@ def main(node: Node) -> None:
         "label_error": {kind: check[kind] for kind in ("random", "quench")},
         "dynamics_p_values": {name: value["p_value"] for name, value in compared.items()},
         "growth": exponents,
+        "collapse_spread": number(growth["collapse_spread"]),
     }
     rows = [
         ("quantity", "value"),
@@ -55,6 +57,7 @@ def main(node: Node) -> None:
         ),
         *((f"network against KPM dynamics, {name}: p-value", f"{value['p_value']:.2f}") for name, value in compared.items()),
         *(growth_row(name, exponent) for name, exponent in exponents.items()),
+        ("scaling collapse: rms spread of C(r/L) between late times", f"{spread:.3f}" if spread is not None else "not measured"),
     ]
     table = "".join(f"| {name} | {value} |\n" for name, value in rows)
     write_atomically(node.output["table"], lambda path: path.write_text(table, encoding="utf-8"))

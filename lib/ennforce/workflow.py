@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from ennforce.io import DataError, file_digest, text_digest, write_atomically
 
 log = logging.getLogger("ennforce")
@@ -60,44 +62,29 @@ class Node:
         return "-".join([self.rule, *self.wildcards.values()])
 
     def progress(self, step: int, total: int, text: str = "") -> None:
-        """A line in the log, and on the terminal, now and then: how far, how fast, how long still."""
-        _Progress.of(self).update(step, total, text)
-
-
-class _Progress:
-    """Rate-limited progress lines of one node."""
-
-    _current: _Progress | None = None
-    interval = 10.0
-
-    def __init__(self, name: str) -> None:
-        self.name, self.start, self.last = name, time.monotonic(), time.monotonic()
-        self.first: int | None = None
-
-    @classmethod
-    def of(cls, node: Node) -> _Progress:
-        if cls._current is None:
-            cls._current = cls(node.name)
-        return cls._current
-
-    def update(self, step: int, total: int, text: str) -> None:
+        """A line in the log and on the terminal, every ten seconds and at the end: how far, how fast, how long still."""
         now = time.monotonic()
-        if self.first is None:
-            self.first = step - 1
-        if now - self.last < self.interval and step < total:
+        clock = _CLOCKS.setdefault(self.name, _Clock(started=now, spoken=now, first=step - 1))
+        if now - clock.spoken < 10.0 and step < total:
             return
-        self.last = now
-        rate = (step - self.first) / max(now - self.start, 1e-9)
-        left = (total - step) / max(rate, 1e-9)
-        log.info(
-            "%s: %d/%d steps, %.3g steps/s, %s left%s", self.name, step, total, rate, _duration(left), f", {text}" if text else ""
-        )
+        clock.spoken = now
+        meter = tqdm.format_meter(
+            step, total, now - clock.started, initial=clock.first, unit=" steps",
+            bar_format="{n_fmt}/{total_fmt} steps, {rate_fmt}, {remaining} left",
+        )  # fmt: skip
+        log.info("%s: %s%s", self.name, meter, f", {text}" if text else "")
 
 
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+@dataclass
+class _Clock:
+    """When a node's first step was done, when it last spoke, and at which step it began."""
+
+    started: float
+    spoken: float
+    first: int
+
+
+_CLOCKS: dict[str, _Clock] = {}
 
 
 def run_node(main: Callable[[Node], None], namespace: dict) -> None:
@@ -124,7 +111,7 @@ def run_node(main: Callable[[Node], None], namespace: dict) -> None:
         log.debug("traceback", exc_info=True)
         log.error("%s: %s", node.rule, " ".join(str(error).split()) or type(error).__name__)
         sys.exit(1)
-    log.info("%s finished in %s", node.name, _duration(time.monotonic() - started))
+    log.info("%s finished in %s", node.name, tqdm.format_interval(time.monotonic() - started))
 
 
 def _from_snakemake(snakemake) -> Node:

@@ -124,6 +124,7 @@ def test_growth_recovers_a_planted_exponent_within_its_error(exponent):
         assert abs(alpha - exponent) < 4 * error + 0.02
     assert np.nanmax(result["length"].sel(definition="half").values) < 24
     assert np.isnan(result["length"].values[:, 0]).all()  # before first_time
+    assert 0 < float(result["collapse_spread"]) < 0.05  # these fields do scale
 
 
 def test_perfect_scaling_collapses_and_wrong_scaling_does_not():

@@ -71,6 +71,10 @@ def test_sampled_windows_agree_with_verified_ones():
     assert np.abs(solve(model, fields, 1e-2, sampled=True).density - solve(model, fields, 1e-6).density).max() < 1e-2
 
 
+def test_the_coupling_of_the_published_regime():
+    assert holstein("paper", (4, 4), 0.1).coupling == pytest.approx(3.06, abs=0.01)
+
+
 def test_fixed_filling_fills():
     model = holstein("default", (8, 8), 0.1, filling=0.3)
     assert ExactForces(model).density(configuration("default", "random", (8, 8))).mean() == pytest.approx(0.3, abs=1e-9)
@@ -152,3 +156,23 @@ def test_batches_and_component_axes():
 def test_impossible_inputs_are_named(call, message):
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         call()
+
+
+@pytest.mark.parametrize("factor", [1.02, 1.1, 1.5])
+def test_bounds_find_the_bound_state_of_one_rare_site(factor):
+    """A gapped order with one larger distortion: the state outside the bands hides from short Lanczos runs."""
+    model = holstein("paper", (24, 24), 0.1)
+    fields = 2.5 * model.lattice.stagger()
+    fields[7, 11] *= factor
+    energies = np.linalg.eigvalsh(dense_hamiltonian(model, fields))
+    window = lanczos_window(model.onsite(fields), model.hoppings())
+    assert window.b - window.a < energies[0] and energies[-1] < window.b + window.a
+
+
+def test_failing_lanczos_bounds_give_way_to_certain_ones(monkeypatch):
+    from ennforce.electrons import kpm
+
+    model = holstein("default", (16, 16), 0.1)
+    fields = configuration("default", "random", (16, 16))
+    monkeypatch.setattr(kpm, "lanczos_window", lambda onsite, hoppings, margin: SpectralWindow(3.0, 0.0))
+    assert np.abs(solve(model, fields, 1e-4).density - ExactElectrons(model, fields).density).max() < 1e-4

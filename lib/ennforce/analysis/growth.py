@@ -73,6 +73,11 @@ def growth(
             np.array(errors[key]),
             {"long_name": f"standard error of the {key.replace('_', ' ')}", "units": unit},
         )
+    half = columns["length"][LENGTHS.index("half")]
+    late = np.isfinite(half) & (time >= late_from[LENGTHS.index("half")])
+    curves = ensemble["correlation"].transpose("replica", "time", "r").values.mean(axis=0)
+    spread = collapse_spread(ensemble["r"].values, curves[late], half[late]) if late.sum() > 1 else np.nan
+    result["collapse_spread"] = ((), spread, {"long_name": "rms spread of C(r/L) between late times", "units": "1"})
     result["late_from"] = ("definition", np.array(late_from), {"long_name": "first time of the late window", "units": "1/t"})
     return result
 

@@ -20,9 +20,6 @@ class SpectralWindow:
     a: float
     b: float
 
-    def widened(self, fraction: float) -> SpectralWindow:
-        return SpectralWindow(self.a * (1.0 + fraction), self.b)
-
 
 def coefficients(function: Callable[[np.ndarray], np.ndarray], window: SpectralWindow, count: int) -> np.ndarray:
     """c_m with function(E) = sum_m c_m T_m((E - b) / a), for m < count; exact up to aliasing beyond 4 count."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ennforce.electrons.bounds import MARGIN, lanczos_window
+from ennforce.electrons.bounds import MARGIN, gershgorin_window, lanczos_window
 from ennforce.electrons.chebyshev import SpectralWindow, coefficients, order_bound, truncated
 from ennforce.electrons.exact import fermi, potential_per_state, solve_chemical_potential
 from ennforce.electrons.window import LANES, TILE, window_moments
@@ -54,9 +54,19 @@ def solve(
 
     Every tile is checked against a narrower window and widened where it disagrees; ``sampled`` checks a sample of tiles alone,
     1.7 times faster, at the risk of rare resonant sites with a larger error. ``margin`` widens the Lanczos bounds by that
-    fraction; ``bounds`` replaces them. Raises SpectrumError where the spectrum
-    leaves the bounds.
+    fraction; where the spectrum leaves them all the same, Gershgorin's bounds take over. ``bounds`` replaces both, and raises
+    SpectrumError where the spectrum leaves them.
     """
+    if bounds is not None:
+        return _solve_within(model, fields, tolerance, sampled, bounds)
+    onsite, hoppings = model.onsite(fields), model.hoppings()
+    try:
+        return _solve_within(model, fields, tolerance, sampled, lanczos_window(onsite, hoppings, margin))
+    except SpectrumError:
+        return _solve_within(model, fields, tolerance, sampled, gershgorin_window(onsite, hoppings))
+
+
+def _solve_within(model: Hamiltonian, fields: np.ndarray, tolerance: float, sampled: bool, bounds: SpectralWindow) -> KPMSolution:
     lattice = model.lattice
     hoppings = model.hoppings()
     if lattice.dimension != 2:
@@ -64,10 +74,8 @@ def solve(
     reach = max((abs(step) for shift in hoppings for step in shift), default=0)
     if min(lattice.shape) <= 2 * reach:
         raise ValueError(f"a {lattice} torus is smaller than twice the hopping range {reach}: use a larger lattice")
-    onsite = model.onsite(fields)
-    bounds = bounds or lanczos_window(onsite, hoppings, margin)
-    recursion = _Recursion(onsite, hoppings, bounds, np.float32 if tolerance >= SINGLE_PRECISION_FLOOR else np.float64)
-
+    dtype = np.float32 if tolerance >= SINGLE_PRECISION_FLOOR else np.float64
+    recursion = _Recursion(model.onsite(fields), hoppings, bounds, dtype)
     temperature = model.temperature
     count = order_bound(bounds, temperature, tolerance)
     mu = model.chemical_potential
