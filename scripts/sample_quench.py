@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from ennforce.dynamics import Langevin, Recorder, State, log_spaced_steps
+from ennforce.dynamics import Recorder, log_spaced_steps, quench
 from ennforce.forces import KPMForces
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, write_dataset
@@ -16,22 +16,11 @@ def main(node: Node) -> None:
     model = from_parameters(p["model"])
     number = int(node.wildcards["number"])
     seed = int(np.random.SeedSequence([p["seed"], 2]).generate_state(1)[0])
-    start = State.uncorrelated(
-        model.lattice.shape, np.array([number]), seed,
-        sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"],
-    )  # fmt: skip
     forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"])
-    engine = Langevin(forces, mass=bath["mass"], friction=bath["friction"], temperature=bath["temperature"], dt=bath["dt"])
     kept = log_spaced_steps(p["first_snapshot"], p["steps"], p["snapshots"])
     recorder = Recorder(lambda state: xr.Dataset(), np.array([]), kept, bath["dt"], node.checkpoint, node.checkpoint_seconds)
-    state = recorder.resume(start)
-    node.resumed(state.step)
-
-    def watch(state: State) -> None:
-        recorder(state)
-        node.progress(state.step, p["steps"])
-
-    engine.run(state, p["steps"] - state.step, watch)
+    shape, replicas = model.lattice.shape, np.array([number])
+    quench(forces, shape, replicas, seed, bath, p["steps"], recorder, resumed=node.resumed, progress=node.progress)
     recorded = recorder.dataset().isel(replica=0)
     fields = recorded["fields"].values[:, None]
     dataset = configurations(fields, kind="quench", time=recorded["snapshot_time"].values, trajectory=np.full(len(fields), number))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ennforce.analysis.structure import OrderObserver
-from ennforce.dynamics import Langevin, Recorder, State, log_spaced_steps
+from ennforce.dynamics import Recorder, log_spaced_steps, quench
 from ennforce.forces import ForceField, KPMForces, NetworkForces
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, write_dataset
@@ -24,11 +24,6 @@ def main(node: Node) -> None:
     replicas = np.arange(chunk * run["chunk"], min((chunk + 1) * run["chunk"], run["replicas"]))
     # The same seed for both engines: they start from, and are shaken by, the same numbers.
     seed = int(np.random.SeedSequence([p["seed"], 3, *map(ord, node.wildcards["run"])]).generate_state(1)[0])
-    start = State.uncorrelated(
-        model.lattice.shape, replicas, seed,
-        sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"],
-    )  # fmt: skip
-    engine = Langevin(forces, mass=bath["mass"], friction=bath["friction"], temperature=bath["temperature"], dt=bath["dt"])
     observer = OrderObserver(model.lattice, bath["mass"], model.classical_energy)
     recorder = Recorder(
         lambda state: observer(state.fields, state.momenta, state.replicas),
@@ -38,14 +33,8 @@ def main(node: Node) -> None:
         node.checkpoint,
         node.checkpoint_seconds,
     )
-    state = recorder.resume(start)
-    node.resumed(state.step)
-
-    def watch(state: State) -> None:
-        recorder(state)
-        node.progress(state.step, run["steps"])
-
-    engine.run(state, run["steps"] - state.step, watch)
+    shape, steps = model.lattice.shape, run["steps"]
+    quench(forces, shape, replicas, seed, bath, steps, recorder, resumed=node.resumed, progress=node.progress)
     dataset = recorder.dataset()
     facts = {"model": model.parameters(), "bath": bath, "engine": engine_name, "seed": p["seed"]}
     dataset.attrs = provenance(node.parents, **facts, tolerance=p["tolerance"] if engine_name == "kpm" else "none")

@@ -14,8 +14,6 @@ rule train:
     benchmark:
         benchmark_of("train")
     threads: 4
-    resources:
-        gpu=0,
     params:
         network=STUDY.network.model_dump(),
         training=STUDY.training.model_dump(),

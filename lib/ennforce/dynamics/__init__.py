@@ -1,6 +1,7 @@
 """Langevin dynamics of lattice fields, driven by any force field."""
 
 from ennforce.dynamics.langevin import DivergenceError, Langevin, State
+from ennforce.dynamics.quench import quench
 from ennforce.dynamics.recorder import Recorder, log_spaced_steps
 
-__all__ = ["DivergenceError", "Langevin", "Recorder", "State", "log_spaced_steps"]
+__all__ = ["DivergenceError", "Langevin", "Recorder", "State", "log_spaced_steps", "quench"]

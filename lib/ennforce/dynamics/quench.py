@@ -1,0 +1,42 @@
+"""The protocol of a thermal quench (PHYSICS P5): uncorrelated start, bath switched at time 0, recorded and resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from ennforce.dynamics.langevin import Langevin, State
+from ennforce.dynamics.recorder import Recorder
+from ennforce.forces import ForceField
+
+
+def quench(
+    force_field: ForceField,
+    shape: tuple[int, ...],
+    replicas: np.ndarray,
+    seed: int,
+    bath: Mapping[str, float],
+    steps: int,
+    recorder: Recorder,
+    *,
+    resumed: Callable[[int], None] = lambda step: None,
+    progress: Callable[[int, int], None] = lambda step, total: None,
+) -> State:
+    """Run ``replicas`` for ``steps`` steps, from the recorder's checkpoint where there is one; returns the last state.
+
+    ``bath`` holds mass, friction, temperature, dt and, for the start, initial_sigma of the fields and initial_temperature of the
+    momenta (``config.Bath``). ``resumed`` is told the step the run starts from, ``progress`` every step.
+    """
+    start = State.uncorrelated(
+        shape, replicas, seed, sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"]
+    )
+    engine = Langevin(force_field, mass=bath["mass"], friction=bath["friction"], temperature=bath["temperature"], dt=bath["dt"])
+    state = recorder.resume(start)
+    resumed(state.step)
+
+    def watch(state: State) -> None:
+        recorder(state)
+        progress(state.step, steps)
+
+    return engine.run(state, steps - state.step, watch)
