@@ -30,6 +30,10 @@ def main(node: Node) -> None:
     )
     samples["density_error"] = ("sample", np.array(errors), {"long_name": "estimated largest error of <n>", "units": "1"})
     samples["expansion_order"] = ("sample", np.array(orders), {"long_name": "Chebyshev order", "units": "1"})
+    temperature = np.full(samples.sizes["sample"], model.temperature)
+    samples = samples.assign_coords(
+        temperature=("sample", temperature, {"long_name": "electron temperature of the label", "units": "t"})
+    )
     samples.attrs |= provenance(node.parents, model=model.parameters(), solver="kpm", tolerance=p["tolerance"])
     write_dataset(samples, node.output["labelled"])
 

@@ -17,7 +17,7 @@ def test_every_figure_and_number_is_there_and_sane(finished):
 def test_data_keep_the_contract(finished):
     data = read_dataset(finished.path("data", "dataset.nc"))
     assert data["fields"].dims == ("sample", "component", "y", "x") == data["forces_electronic"].dims
-    assert {"kind", "time", "trajectory", "split"} <= set(data.coords)
+    assert {"kind", "time", "temperature", "trajectory", "split"} <= set(data.coords)
     assert data["fields"].attrs["units"] and data["forces_electronic"].attrs["units"] == "t"
     for key in ("model", "solver", "tolerance", "seed", "ennforce_version", "git_commit", "parents"):
         assert key in data.attrs, key
