@@ -31,6 +31,7 @@ def draw(network: xr.Dataset, kpm: xr.Dataset, comparison: dict) -> Figure:
     left.legend(title="network solid, KPM dashed")
     middle.set(xlabel="$k$ from $(\\pi,\\pi)$", ylabel="$S(k, t)$", yscale="log")
     right.set(xlabel="time ($1/t$)", ylabel="domain size $L_k$", xscale="log", yscale="log")
+    style.plain_log_ticks(right.yaxis)
     right.legend(title=f"$p$ = {comparison['length_structure']['p_value']:.2f}")
     for axes, letter in ((left, "a"), (middle, "b"), (right, "c")):
         style.panel(axes, letter)

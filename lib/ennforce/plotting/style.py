@@ -12,6 +12,7 @@ import cmocean
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from ennforce.io import write_atomically
 
@@ -59,6 +60,13 @@ def save(drawing: Figure, svg: str | Path, png: str | Path) -> None:
 def panel(axes, letter: str) -> None:
     """The letter of a panel, above its upper left corner."""
     axes.set_title(f"({letter})", loc="left", fontweight="bold")
+
+
+def plain_log_ticks(axis) -> None:
+    """Ticks at 1, 2, 5 of each decade of a logarithmic axis, written as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
 
 
 def decade_times(times: np.ndarray, count: int) -> list[int]:

@@ -17,9 +17,7 @@ def draw(history: np.ndarray, best_step: int) -> Figure:
     best = 100 * validation[step == best_step][0]
     axes.plot(best_step, best, "o", color=style.COLOURS["kpm"], label=f"kept: step {best_step}, {best:.2f} %")
     axes.set(xlabel="training step", ylabel="relative force error (%)", yscale="log")
-    axes.set_yticks([tick for tick in (0.5, 1, 2, 3, 5, 10, 20, 50, 100) if tick <= 110 * max(training.max(), validation.max())])
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("")
+    style.plain_log_ticks(axes.yaxis)
     axes.set_ylim(bottom=80 * min(training.min(), validation.min()))
     axes.legend()
     return drawing
