@@ -138,11 +138,11 @@ class NetworkForces:
         network, facts = load_model(folder)
         trained = from_parameters(facts["model"])
         if model is not None:
-            wanted, known = model.parameters(), trained.parameters()
-            differing = {key for key in wanted.keys() | known.keys() if wanted.get(key) != known.get(key)} - {"lattice"}
-            if differing or model.lattice.name != trained.lattice.name:
-                given = ", ".join(f"{key} = {known.get(key)} (not {wanted.get(key)})" for key in sorted(differing))
-                raise ValueError(f"{folder} was trained for {trained.lattice.name} {given}: train a network for this model")
+            wanted, known = ({**m.parameters(), "lattice": m.lattice.name} for m in (model, trained))
+            differing = [key for key in sorted(wanted | known) if wanted.get(key) != known.get(key)]
+            if differing:
+                given = ", ".join(f"{key} = {known.get(key)} (not {wanted.get(key)})" for key in differing)
+                raise ValueError(f"{folder} was trained for {given}: train a network for this model")
         return cls(network, trained, facts["target"])
 
     def forces(self, fields: np.ndarray) -> np.ndarray:

@@ -162,8 +162,10 @@ def test_forces_do_not_depend_on_the_tiling(tile):
 
 
 def test_a_model_of_other_couplings_is_refused_and_says_which(folder):
-    with pytest.raises(ValueError, match=r"was trained for square g = 1.5 \(not 2.0\)"):
+    with pytest.raises(ValueError, match=r"was trained for g = 1.5 \(not 2.0\)"):
         NetworkForces.load(folder, Holstein(Lattice.square(8, 8), temperature=0.1, g=2.0))
+    with pytest.raises(ValueError, match=r"lattice = square \(not triangular\)"):
+        NetworkForces.load(folder, Holstein(Lattice.triangular(8, 8), temperature=0.1))
 
 
 def test_a_model_of_another_lattice_symmetry_is_refused(folder):
