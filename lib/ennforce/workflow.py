@@ -140,6 +140,7 @@ def _logging(node: Node) -> None:
     to_terminal = logging.StreamHandler()
     to_terminal.setFormatter(logging.Formatter("%(message)s"))
     to_terminal.setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a full disk is told once, not for every line of the log
     log.setLevel(logging.DEBUG)
     log.handlers = [to_file, to_terminal]
 
