@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -154,4 +153,3 @@ def _threads(count: int) -> None:
         import torch
 
         torch.set_num_threads(count)
-    os.environ.setdefault("OMP_NUM_THREADS", str(count))

@@ -20,7 +20,7 @@ from ennforce.hamiltonians import Hamiltonian
 RADII = (2, 4, 6, 9, 13, 19, 28, 42, 63)
 SAMPLE = 1 / 24  # of all tiles, on which the radius is decided
 LEAST_SAMPLE = 8
-SAFETY = 2.0  # the largest window error of all tiles against that of the sample; measured against exact diagonalisation
+SAFETY = 2.0  # allowance for tiles that are worse than those of the sample
 CHUNK = 4096  # tiles whose moments are held at once
 SINGLE_PRECISION_FLOOR = 1e-4  # a tolerance below is met in float64
 
@@ -52,10 +52,10 @@ def solve(
 ) -> KPMSolution:
     """Density of one configuration ``fields`` (Ly, Lx) with a maximal error of ``tolerance`` on every site.
 
-    Every tile is checked against a narrower window and widened where it disagrees; ``sampled`` checks a sample of tiles alone,
-    1.7 times faster, at the risk of rare resonant sites with a larger error. ``margin`` widens the Lanczos bounds by that
-    fraction; where the spectrum leaves them all the same, Gershgorin's bounds take over. ``bounds`` replaces both, and raises
-    SpectrumError where the spectrum leaves them.
+    Every tile is checked against a narrower window and widened where it disagrees; ``sampled`` checks a sample of tiles alone:
+    faster, at the risk of rare resonant sites with a larger error. ``margin`` widens the Lanczos bounds by that fraction; where
+    the spectrum leaves them all the same, Gershgorin's bounds take over. ``bounds`` replaces both, and raises SpectrumError where
+    the spectrum leaves them.
     """
     if bounds is not None:
         return _solve_within(model, fields, tolerance, sampled, bounds)

@@ -19,7 +19,7 @@ from ennforce.symmetry.groups import REGULAR
 
 
 @functools.cache
-def square_basis(lattice_name: str, label_in: str, label_out: str, radius: int) -> np.ndarray:
+def filter_basis(lattice_name: str, label_in: str, label_out: str, radius: int) -> np.ndarray:
     """Intertwiners on the stencil of all shifts within ``radius`` steps along both axes, as filters (n, out, in, k, k).
 
     The stencil keeps only the shifts whose whole point-group orbit lies in that square: all of them on the square lattice.
@@ -49,7 +49,7 @@ class EquivariantConv(nn.Module):
         for o, (_, label_out, parity_out) in enumerate(out_type.terms):
             for i, (_, label_in, parity_in) in enumerate(in_type.terms):
                 if parity_in == parity_out:
-                    blocks[o, i] = square_basis(lattice_name, label_in, label_out, radius)
+                    blocks[o, i] = filter_basis(lattice_name, label_in, label_out, radius)
         for (o, i), basis in blocks.items():
             # Unit gain: each output channel then has the variance of the input channels.
             fan = sum(len(b) * in_type.terms[j][0] for (p, j), b in blocks.items() if p == o)
