@@ -37,7 +37,7 @@ def main(node: Node) -> None:
         "label_error": {kind: check[kind] for kind in ("random", "quench")},
         "dynamics_p_values": {name: value["p_value"] for name, value in compared.items()},
         "growth": exponents,
-        "collapse_spread": number(growth["collapse_spread"]),
+        "collapse_spread": spread,
     }
     rows = [
         ("quantity", "value"),
