@@ -14,22 +14,24 @@ def main(node: Node) -> None:
     samples = read_dataset(node.input["configurations"], ["fields", "trajectory"])
     if samples["fields"].shape[-2:] != model.lattice.shape:
         raise DataError(f"{node.input['configurations']} holds lattices of {samples['fields'].shape[-2:]}: sample it again")
-    solver = KPMForces(model, p["tolerance"], margin=p["margin"])
-    forces, errors, orders = [], [], []
+    solver = KPMForces(model, p["tolerance"], margin=p["margin"], method=p["method"])
+    forces, errors, steps, methods = [], [], [], []
     for n, fields in enumerate(samples["fields"].values):
         forces.append(solver.electronic_forces(fields))
         assert solver.last is not None
         errors.append(solver.last.error)
-        orders.append(solver.last.order)
-        node.progress(n + 1, samples.sizes["sample"], f"order {solver.last.order}, error <= {solver.last.error:.1e}")
+        steps.append(solver.last.steps)
+        methods.append(solver.last.method)
+        node.progress(n + 1, samples.sizes["sample"], f"{methods[-1]}, {steps[-1]} steps, error <= {errors[-1]:.1e}")
     long_name = "electronic force -<dH_e/dQ>"
     samples["forces_electronic"] = (
         samples["fields"].dims,
         np.array(forces, dtype=np.float32),
         {"long_name": long_name, "units": "t"},
     )
-    samples["density_error"] = ("sample", np.array(errors), {"long_name": "estimated largest error of <n>", "units": "1"})
-    samples["expansion_order"] = ("sample", np.array(orders), {"long_name": "Chebyshev order", "units": "1"})
+    samples["density_error"] = ("sample", np.array(errors), {"long_name": "estimated largest error of the density matrix", "units": "1"})
+    samples["solver_steps"] = ("sample", np.array(steps), {"long_name": "multiplications by H for each site", "units": "1"})
+    samples["solver_method"] = ("sample", np.array(methods), {"long_name": "local expansion of the density matrix"})
     temperature = np.full(samples.sizes["sample"], model.temperature)
     samples = samples.assign_coords(
         temperature=("sample", temperature, {"long_name": "electron temperature of the label", "units": "t"})

@@ -18,7 +18,7 @@ def main(node: Node) -> None:
     engine_name, chunk = node.wildcards["engine"], int(node.wildcards["chunk"])
     forces: ForceField
     if engine_name == "kpm":
-        forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"])
+        forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
     else:
         forces = NetworkForces.load(Path(node.input["model"][0]).parent, model)
     replicas = np.arange(chunk * run["chunk"], min((chunk + 1) * run["chunk"], run["replicas"]))

@@ -49,8 +49,11 @@ class Model(Section):
 
 
 class Solver(Section):
-    """The kernel polynomial method (P4)."""
+    """The local electronic solver (P4)."""
 
+    method: Annotated[
+        Literal["auto", "chebyshev", "recursion"], Field(description="kernel polynomials, Lanczos with poles, or the cheaper")
+    ] = "auto"
     spectral_margin: Annotated[float, Field(gt=0, le=1, description="widening of the Lanczos bounds")] = 0.03
     label_tolerance: Annotated[float, Field(ge=1e-8, le=0.1, description="largest error of <n> in labels")] = 3e-3
     dynamics_tolerance: Annotated[float, Field(ge=1e-8, le=0.1, description="the same while a trajectory runs")] = 2e-2

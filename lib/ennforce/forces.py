@@ -13,9 +13,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from ennforce.electrons import ExactElectrons, KPMSolution, solve
+from ennforce.electrons import Electrons, ExactElectrons, solve
 from ennforce.electrons.bounds import MARGIN
-from ennforce.hamiltonians import Hamiltonian, from_parameters
+from ennforce.hamiltonians import DensityMatrix, Hamiltonian, from_parameters
 from ennforce.networks.export import ExpandedNetwork, load_model
 from ennforce.networks.models import EquivariantNetwork
 
@@ -27,56 +27,53 @@ class ForceField(Protocol):
     def forces(self, fields: np.ndarray) -> np.ndarray: ...
 
 
-def each_configuration(function: Callable[[np.ndarray], np.ndarray], fields: np.ndarray, dimension: int) -> np.ndarray:
-    """Apply ``function`` to every (Ly, Lx) configuration of ``fields`` (..., Ly, Lx) and stack the results."""
-    flat = fields.reshape(-1, *fields.shape[-dimension:])
-    results = np.stack([function(configuration) for configuration in flat])
-    return results.reshape(fields.shape[:-dimension] + results.shape[1:])
-
-
 class _ElectronicForces(ABC):
-    """What the two solvers share: batches, checks, and the force from the density."""
+    """What the two solvers share: batches, checks, and forces from the density matrix."""
 
     def __init__(self, model: Hamiltonian) -> None:
         self.model = model
 
     @abstractmethod
-    def _density(self, configuration: np.ndarray) -> np.ndarray: ...
+    def density_matrix(self, configuration: np.ndarray) -> DensityMatrix:
+        """The elements of rho that the forces need, of one configuration."""
 
     @abstractmethod
     def _grand_potential(self, configuration: np.ndarray) -> float: ...
 
     def density(self, fields: np.ndarray) -> np.ndarray:
-        """<n_i>, shape of ``fields``."""
-        fields = self.model.check_fields(fields)
-        return each_configuration(self._density, fields, self.model.lattice.dimension)
+        """Electrons a site <n_i>, shape (..., *lattice.shape)."""
+        return self._each(lambda configuration: self.density_matrix(configuration).occupation, fields)
 
     def electronic_forces(self, fields: np.ndarray) -> np.ndarray:
         """The electrons' part of the force, g (<n_i> - 1/2) for Holstein, shape of ``fields``."""
-        return self.model.electronic_forces(self.density(fields))
+        return self._each(lambda f: self.model.electronic_forces(self.density_matrix(f), f), fields)
 
     def forces(self, fields: np.ndarray) -> np.ndarray:
         """Total force of P2, shape of ``fields``; raises ValueError on NaN, infinite or misshapen fields."""
-        fields = self.model.check_fields(fields)
-        return self.electronic_forces(fields) + self.model.classical_forces(fields)
+        return self.electronic_forces(fields) + self.model.classical_forces(self.model.check_fields(fields))
 
     def grand_potential(self, fields: np.ndarray) -> np.ndarray:
         """Omega of electrons and classical energy, shape (...): its negative gradient is ``forces``."""
+        electrons = self._each(lambda configuration: np.asarray(self._grand_potential(configuration)), fields)
         fields = self.model.check_fields(fields)
-        electrons = each_configuration(
-            lambda configuration: np.asarray(self._grand_potential(configuration)), fields, self.model.lattice.dimension
-        )
         return electrons + self.model.electronic_energy_shift(fields) + self.model.classical_energy(fields)
 
     def energy(self, fields: np.ndarray) -> np.ndarray:
         """The potential of the forces, shape (...)."""
         return self.grand_potential(fields)
 
+    def _each(self, function: Callable[[np.ndarray], np.ndarray], fields: np.ndarray) -> np.ndarray:
+        """``function`` of every configuration of a batch, stacked."""
+        fields = self.model.check_fields(fields)
+        shape = self.model.field_shape
+        results = np.stack([function(configuration) for configuration in fields.reshape(-1, *shape)])
+        return results.reshape(fields.shape[: fields.ndim - len(shape)] + results.shape[1:])
+
 
 class ExactForces(_ElectronicForces):
     """Forces by exact diagonalisation, O(N^3): the reference."""
 
-    def _density(self, configuration: np.ndarray) -> np.ndarray:
+    def density_matrix(self, configuration: np.ndarray) -> DensityMatrix:
         return ExactElectrons(self.model, configuration).density
 
     def _grand_potential(self, configuration: np.ndarray) -> float:
@@ -84,14 +81,18 @@ class ExactForces(_ElectronicForces):
 
 
 class KPMForces(_ElectronicForces):
-    """Forces by windowed kernel polynomials, O(N): every <n_i> within ``tolerance`` of exact diagonalisation.
+    """Forces by local expansions, O(N): every needed element of the density matrix within ``tolerance`` of the exact one.
 
-    ``sampled`` checks the window on a sample of tiles only: faster, meant for dynamics. ``margin`` widens the spectral bounds
-    found by Lanczos, as a fraction. ``last`` is the solution of the latest call: expansion order, window radius and estimated
-    error. Results depend on the configuration alone, never on earlier calls.
+    ``sampled`` checks the windows on a sample of sites only: faster, meant for dynamics. ``method``: kernel polynomials
+    ("chebyshev"), Lanczos steps with poles ("recursion"), or the cheaper by prediction ("auto"). ``margin`` widens the spectral
+    bounds found by Lanczos, as a fraction. ``device``: "cpu", or a torch device such as "cuda". ``last`` is the solution of the
+    latest call: order, window radius, estimated error. Results depend on the configuration alone, never on earlier calls.
     """
 
-    def __init__(self, model: Hamiltonian, tolerance: float = 1e-4, *, sampled: bool = False, margin: float = MARGIN) -> None:
+    def __init__(
+        self, model: Hamiltonian, tolerance: float = 1e-4, *, sampled: bool = False, method: str = "auto",
+        margin: float = MARGIN, device: str = "cpu",
+    ) -> None:  # fmt: skip
         super().__init__(model)
         if not 1e-10 <= tolerance <= 0.1:
             raise ValueError(
@@ -100,19 +101,22 @@ class KPMForces(_ElectronicForces):
         if not margin > 0:
             raise ValueError(f"spectral margin {margin} must be positive: at zero the Chebyshev recursion can diverge")
         self.tolerance = tolerance
-        self.sampled = sampled
-        self.margin = margin
-        self.last: KPMSolution | None = None
+        self.options = {"sampled": sampled, "method": method, "margin": margin, "device": device}
+        self.last: Electrons | None = None
 
-    def _solve(self, configuration: np.ndarray) -> KPMSolution:
-        self.last = solve(self.model, configuration, self.tolerance, sampled=self.sampled, margin=self.margin)
+    def solve(self, configuration: np.ndarray, energy: bool = True) -> Electrons:
+        """Density matrix, chemical potential, number and (``energy``) grand potential of the electrons in one configuration."""
+        configuration = self.model.check_fields(configuration)
+        self.last = solve(self.model, configuration, self.tolerance, energy=energy, **self.options)
         return self.last
 
-    def _density(self, configuration: np.ndarray) -> np.ndarray:
-        return self._solve(configuration).density
+    def density_matrix(self, configuration: np.ndarray) -> DensityMatrix:
+        return self.solve(configuration, energy=False).density
 
     def _grand_potential(self, configuration: np.ndarray) -> float:
-        return self._solve(configuration).grand_potential
+        omega = self.solve(configuration, energy=True).grand_potential
+        assert omega is not None
+        return omega
 
 
 class NetworkForces:

@@ -104,6 +104,11 @@ class Lattice:
         """Shifts to the nearest neighbours."""
         return self.shells(2)[1]
 
+    @property
+    def half_neighbours(self) -> tuple[Shift, ...]:
+        """One shift of every pair of opposite ones in ``neighbours``: each nearest-neighbour bond once."""
+        return tuple(shift for shift in self.neighbours if shift > tuple(-s for s in shift))
+
     def stagger(self) -> np.ndarray:
         """The sign (-1)^(x+y+...), shape ``shape``; raises where the torus is not bipartite (P6)."""
         if any(length % 2 for length in self.shape) or self.name == "triangular":

@@ -1,74 +1,111 @@
-"""P2, P4: forces against finite differences of the grand potential, KPM against exact diagonalisation."""
+"""P2: blocks of the lattice models, exact diagonalisation, and forces as gradients of the grand potential."""
 
 import numpy as np
 import pytest
 
-from ennforce.electrons import ExactElectrons, SpectrumError, solve
-from ennforce.electrons.bounds import lanczos_window
-from ennforce.electrons.chebyshev import SpectralWindow, coefficients, order_bound, truncated
-from ennforce.electrons.exact import dense_hamiltonian, fermi
+from ennforce.electrons import ExactElectrons
 from ennforce.forces import ExactForces, KPMForces
-from ennforce.hamiltonians import Holstein
+from ennforce.hamiltonians import Blocks, Holstein, Kondo, Peierls, from_parameters
 from ennforce.lattice import Lattice
 from tests.conftest import configuration, holstein
+
+CHAIN, SQUARE, TRIANGULAR = Lattice.chain(14), Lattice.square(6, 5), Lattice.triangular(5, 6)
+MODELS = {
+    "holstein-chain": Holstein(CHAIN, temperature=0.1, kappa=0.1),
+    "holstein-triangular": Holstein(TRIANGULAR, temperature=0.2, kappa=-0.05, chemical_potential=0.3),
+    "peierls-chain": Peierls(CHAIN, temperature=0.1, alpha=0.7, k0=0.1),
+    "peierls-square": Peierls(SQUARE, temperature=0.1, alpha=0.5, chemical_potential=0.2),
+    "peierls-triangular": Peierls(TRIANGULAR, temperature=0.2, alpha=0.4, k0=0.2),
+    "kondo-chain": Kondo(CHAIN, temperature=0.1, J=1.5, A=0.3),
+    "kondo-square": Kondo(SQUARE, temperature=0.1, J=1.0, H_z=0.2, A=0.5, chemical_potential=-0.7),
+    "kondo-triangular": Kondo(TRIANGULAR, temperature=0.2, J=2.0, chemical_potential=-1.0),
+}
+
+
+def random_fields(model, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(scale=0.5, size=model.field_shape)
+
+
+def gradient(energy, fields: np.ndarray, site: tuple, step: float = 1e-4) -> float:
+    up, down = fields.copy(), fields.copy()
+    up[site] += step
+    down[site] -= step
+    return (energy(up) - energy(down)) / (2 * step)
 
 
 @pytest.mark.parametrize("regime", ["default", "paper"])
 @pytest.mark.parametrize("maker", [ExactForces, lambda model: KPMForces(model, 1e-9)], ids=["exact", "kpm"])
 def test_forces_are_the_negative_gradient_of_the_grand_potential(regime, maker):
-    shape = (6, 8)
-    forces = maker(holstein(regime, shape, 0.2))
-    fields = configuration(regime, "walls", shape)
-    step = 1e-4
+    forces = maker(holstein(regime, (6, 8), 0.2))
+    fields = configuration(regime, "walls", (6, 8))
     analytic = forces.forces(fields)
     for site in [(0, 0), (2, 5), (5, 7)]:
-        up, down = fields.copy(), fields.copy()
-        up[site] += step
-        down[site] -= step
-        numeric = -(forces.grand_potential(up) - forces.grand_potential(down)) / (2 * step)
-        assert abs(analytic[site] - numeric) < 1e-6
+        assert abs(analytic[site] + gradient(forces.grand_potential, fields, site)) < 1e-6
 
 
-def test_forces_are_the_gradient_at_fixed_chemical_potential_away_from_half_filling():
-    shape = (6, 6)
-    forces = ExactForces(holstein("default", shape, 0.1, chemical_potential=0.4))
-    fields = configuration("default", "random", shape)
-    up, down = fields.copy(), fields.copy()
-    up[1, 2] += 1e-4
-    down[1, 2] -= 1e-4
-    numeric = -(forces.grand_potential(up) - forces.grand_potential(down)) / 2e-4
-    assert abs(forces.forces(fields)[1, 2] - numeric) < 1e-6
+@pytest.mark.parametrize("name", MODELS)
+def test_forces_of_every_model_are_gradients_of_the_exact_grand_potential(name):
+    model = MODELS[name]
+    fields = random_fields(model)
+    exact = ExactForces(model)
+    local = KPMForces(model, 1e-9).forces(fields)
+    np.testing.assert_allclose(exact.forces(fields), local, atol=1e-7)
+    rng = np.random.default_rng(1)
+    for _ in range(4):
+        site = tuple(rng.integers(model.field_shape))
+        assert abs(local[site] + gradient(exact.grand_potential, fields, site)) < 1e-6
 
 
-@pytest.mark.parametrize("temperature", [0.05, 0.1, 0.3])
-@pytest.mark.parametrize("regime", ["default", "paper"])
-@pytest.mark.parametrize("kind", ["random", "hot", "walls"])
-@pytest.mark.parametrize("tolerance", [1e-2, 1e-4])
-def test_kpm_meets_its_tolerance(regime, kind, temperature, tolerance):
-    shape = (24, 24)
-    model = holstein(regime, shape, temperature)
-    fields = configuration(regime, kind, shape)
-    solution = solve(model, fields, tolerance)
-    deviation = np.abs(solution.density - ExactElectrons(model, fields).density).max()
-    assert deviation <= tolerance
-    assert deviation <= solution.error  # the estimate is honest
+@pytest.mark.parametrize("name", MODELS)
+def test_force_errors_stay_within_the_force_bound(name):
+    model = MODELS[name]
+    fields = random_fields(model)
+    rng = np.random.default_rng(2)
+    exact = ExactElectrons(model, fields).density
+    noisy = type(exact)(
+        exact.onsite + rng.choice([-1.0, 1.0], size=exact.onsite.shape),
+        {s: block + rng.choice([-1.0, 1.0], size=block.shape) for s, block in exact.bonds.items()},
+    )
+    change = model.electronic_forces(noisy, fields) - model.electronic_forces(exact, fields)
+    assert 0.4 * model.force_bound < np.abs(change).max() <= model.force_bound + 1e-9
 
 
-@pytest.mark.parametrize("shape", [(3, 5), (4, 4), (7, 10), (13, 17), (10, 26)])
-@pytest.mark.parametrize("options", [{"chemical_potential": 0.3}, {"filling": 0.4}], ids=str)
-def test_kpm_on_small_odd_and_rectangular_tori(shape, options):
-    model = holstein("default", shape, 0.1, **options)
-    fields = configuration("default", "random", shape)
-    exact = ExactElectrons(model, fields)
-    solution = solve(model, fields, 1e-5)
-    assert np.abs(solution.density - exact.density).max() < 1e-5
-    assert solution.chemical_potential == pytest.approx(exact.chemical_potential, abs=1e-3)
+@pytest.mark.parametrize("name", MODELS)
+def test_models_come_back_from_their_parameters(name):
+    assert from_parameters(MODELS[name].parameters()) == MODELS[name]
 
 
-def test_sampled_windows_agree_with_verified_ones():
-    model = holstein("default", (32, 32), 0.1)
-    fields = configuration("default", "walls", (32, 32))
-    assert np.abs(solve(model, fields, 1e-2, sampled=True).density - solve(model, fields, 1e-6).density).max() < 1e-2
+def test_spin_rotations_turn_the_kondo_forces():
+    """The internal O(3) of P3: independent of the lattice."""
+    model = MODELS["kondo-chain"]
+    fields = random_fields(model)
+    rotation = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
+    rotation *= np.linalg.det(rotation)
+    forces = ExactForces(model)
+    np.testing.assert_allclose(forces.forces(rotation @ fields), rotation @ forces.forces(fields), atol=1e-12)
+    np.testing.assert_allclose(forces.forces(-fields), -forces.forces(fields), atol=1e-12)  # time reversal
+
+
+@pytest.mark.parametrize("element", range(8))
+def test_peierls_forces_transform_as_vectors(element):
+    lattice = Lattice.square(6, 6)
+    forces = ExactForces(Peierls(lattice, temperature=0.1, alpha=0.6))
+    fields = random_fields(forces.model)
+    matrix = forces.model.field_type.matrices(lattice.point_group)[element]
+
+    def turned(vectors: np.ndarray) -> np.ndarray:
+        return np.einsum("ab,byx->ayx", matrix, lattice.transformed(vectors, element))
+
+    np.testing.assert_allclose(forces.forces(turned(fields)), turned(forces.forces(fields)), atol=1e-12)
+
+
+def test_the_ssh_chain_dimerises_and_opens_its_gap():
+    """Su, Schrieffer and Heeger: hoppings t +- 2 alpha u leave the band edges at +- 4 alpha u."""
+    model = Peierls(Lattice.chain(40), temperature=0.05, alpha=0.5)
+    u = 0.2
+    energies = ExactElectrons(model, u * model.lattice.stagger()).energies
+    gap = energies[20] - energies[19]
+    assert gap == pytest.approx(2 * 4 * 0.5 * u, rel=1e-9)
 
 
 def test_the_coupling_of_the_published_regime():
@@ -96,83 +133,38 @@ def test_point_group_symmetry_of_exact_forces(element):
     np.testing.assert_allclose(forces.forces(moved), expected, atol=1e-12)
 
 
-def test_truncation_error_is_bounded_by_the_coefficients_left_out():
-    window = SpectralWindow(5.0, 0.1)
-    series = coefficients(lambda e: fermi(e, 0.0, 0.1), window, order_bound(window, 0.1, 1e-8))
-    short = truncated(series, 1e-4)
-    x = np.linspace(-1, 1, 2001)
-    error = np.abs(np.polynomial.chebyshev.chebval(x, short) - fermi(window.a * x + window.b, 0.0, 0.1)).max()
-    assert error <= 1e-4
-    assert len(short) < len(series)
-
-
-def test_expansion_order_grows_as_the_pole_distance_says():
-    """P4: a factor 10 in error for every 0.73 a / T orders."""
-    window = SpectralWindow(5.0, 0.0)
-    series = coefficients(lambda e: fermi(e, 0.0, 0.05), window, 1200)
-    lengths = [len(truncated(series, 10.0**-n)) for n in (3, 6)]
-    assert (lengths[1] - lengths[0]) / 3 == pytest.approx(0.73 * 5.0 / 0.05, rel=0.05)
-
-
-@pytest.mark.parametrize("regime", ["default", "paper"])
-@pytest.mark.parametrize("kind", ["random", "hot", "walls"])
-def test_lanczos_bounds_hold_the_spectrum_and_are_tight(regime, kind):
-    model = holstein(regime, (16, 16), 0.1)
-    fields = configuration(regime, kind, (16, 16))
-    energies = np.linalg.eigvalsh(dense_hamiltonian(model, fields))
-    window = lanczos_window(model.onsite(fields), model.hoppings())
-    assert window.b - window.a < energies[0] and energies[-1] < window.b + window.a
-    assert window.a < 0.5 * (energies[-1] - energies[0]) * 1.15
-
-
-def test_a_spectrum_outside_its_bounds_raises():
-    model = holstein("default", (16, 16), 0.1)
-    with pytest.raises(SpectrumError, match="spectrum leaves its bounds"):
-        solve(model, configuration("default", "random", (16, 16)), 1e-4, bounds=SpectralWindow(3.0, 0.0))
-
-
-def test_batches_and_component_axes():
-    forces = KPMForces(holstein("default", (8, 8), 0.2), 1e-4)
-    fields = np.stack([configuration("default", "random", (8, 8), seed) for seed in range(3)])
-    batch = forces.forces(fields)
-    assert batch.shape == (3, 8, 8)
-    np.testing.assert_array_equal(batch[1], forces.forces(fields[1]))
-    np.testing.assert_array_equal(forces.forces(fields[:, None]), batch[:, None])
+def test_dense_and_sparse_blocks_are_hermitian_and_hold_every_bond():
+    rng = np.random.default_rng(4)
+    onsite = rng.normal(size=(4, 5, 2, 2)) + 1j * rng.normal(size=(4, 5, 2, 2))
+    onsite += np.swapaxes(onsite, -1, -2).conj()
+    bond = rng.normal(size=(4, 5, 2, 2)) + 1j * rng.normal(size=(4, 5, 2, 2))
+    blocks = Blocks(Lattice.square(4, 5), onsite, {(1, -1): bond, (0, 1): np.array([[1.0, 2.0], [0.0, 1.0]])})
+    dense = blocks.dense()
+    np.testing.assert_allclose(dense, dense.conj().T)
+    from_site, to_site = 2 * (3 * 5 + 0), 2 * (0 * 5 + 4)
+    np.testing.assert_allclose(dense[from_site : from_site + 2, to_site : to_site + 2], bond[3, 0])
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: Blocks(SQUARE, np.zeros((6, 5, 2, 2)) + [[0, 1], [0, 0]], {}), "Hermitian conjugates"),
+        (lambda: Blocks(SQUARE, np.zeros((6, 5)) + 1j, {}), "Hermitian conjugates"),
+        (lambda: Blocks(SQUARE, np.zeros((6, 5)), {(0, 1): np.array(np.nan)}), "NaN or infinite"),
+        (lambda: Blocks(SQUARE, np.zeros((5, 6)), {}), "on-site blocks of shape"),
+        (lambda: Blocks(SQUARE, np.zeros((6, 5)), {(0, 1): np.eye(2)}), r"bond \(0, 1\) has shape"),
+        (lambda: Blocks(SQUARE, np.zeros((6, 5)), {(0, 1): np.array(1.0), (0, -1): np.array(1.0)}), "given as its opposite"),
+        (lambda: Blocks(SQUARE, np.zeros((6, 5)), {(0, 0): np.array(1.0)}), "does not join two sites"),
+        (lambda: Blocks(SQUARE, np.zeros((6, 5)), {(0, 3): np.array(1.0)}), "not larger than twice the hopping range"),
         (lambda: Holstein(Lattice.square(8, 8), temperature=0.0), "temperature 0.0 is not positive"),
         (lambda: Holstein(Lattice.square(8, 8), temperature=0.1, K=0.5, kappa=0.2), "elastically unstable"),
+        (lambda: Peierls(CHAIN, temperature=0.1, K=-1.0), "elastically unstable"),
         (lambda: Holstein(Lattice.square(8, 8), temperature=0.1, filling=1.5), "filling 1.5"),
-        (lambda: KPMForces(holstein("default", (8, 8), 0.1), 0.0), "tolerance 0.0"),
-        (lambda: KPMForces(holstein("default", (8, 8), 0.1), 1e-4, margin=0.0), "spectral margin 0.0"),
-        (lambda: KPMForces(holstein("default", (8, 8), 0.1)).forces(np.full((8, 8), np.nan)), "64 field values are NaN"),
-        (lambda: KPMForces(holstein("default", (8, 8), 0.1)).forces(np.zeros((6, 8))), "do not end in the lattice's"),
-        (lambda: KPMForces(holstein("default", (2, 2), 0.1)).forces(np.zeros((2, 2))), "smaller than twice the hopping range"),
+        (lambda: Kondo(CHAIN, temperature=0.1, filling=2.5), "between 0 and 2"),
+        (lambda: ExactForces(MODELS["kondo-chain"]).forces(np.zeros((2, 14))), "do not end in"),
+        (lambda: ExactForces(MODELS["peierls-chain"]).forces(np.full(14, np.inf)), "14 field values are NaN or infinite"),
     ],
 )
-def test_impossible_inputs_are_named(call, message):
-    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+def test_impossible_models_and_fields_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
         call()
-
-
-@pytest.mark.parametrize("factor", [1.02, 1.1, 1.5])
-def test_bounds_find_the_bound_state_of_one_rare_site(factor):
-    """A gapped order with one larger distortion: the state outside the bands hides from short Lanczos runs."""
-    model = holstein("paper", (24, 24), 0.1)
-    fields = 2.5 * model.lattice.stagger()
-    fields[7, 11] *= factor
-    energies = np.linalg.eigvalsh(dense_hamiltonian(model, fields))
-    window = lanczos_window(model.onsite(fields), model.hoppings())
-    assert window.b - window.a < energies[0] and energies[-1] < window.b + window.a
-
-
-def test_failing_lanczos_bounds_give_way_to_certain_ones(monkeypatch):
-    from ennforce.electrons import kpm
-
-    model = holstein("default", (16, 16), 0.1)
-    fields = configuration("default", "random", (16, 16))
-    monkeypatch.setattr(kpm, "lanczos_window", lambda onsite, hoppings, margin: SpectralWindow(3.0, 0.0))
-    assert np.abs(solve(model, fields, 1e-4).density - ExactElectrons(model, fields).density).max() < 1e-4

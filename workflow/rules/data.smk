@@ -40,6 +40,7 @@ rule sample_quench:
         first_snapshot=STUDY.data.first_snapshot,
         tolerance=STUDY.solver.dynamics_tolerance,
         margin=STUDY.solver.spectral_margin,
+        method=STUDY.solver.method,
         seed=STUDY.seed,
     script:
         "../../scripts/sample_quench.py"
@@ -60,6 +61,7 @@ rule label:
         model=STUDY.model_parameters(STUDY.data.shape),
         tolerance=STUDY.solver.label_tolerance,
         margin=STUDY.solver.spectral_margin,
+        method=STUDY.solver.method,
     script:
         "../../scripts/label.py"
 

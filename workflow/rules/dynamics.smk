@@ -18,6 +18,7 @@ rule trajectory:
         bath=STUDY.bath.model_dump(),
         tolerance=STUDY.solver.dynamics_tolerance,
         margin=STUDY.solver.spectral_margin,
+        method=STUDY.solver.method,
         seed=STUDY.seed,
     script:
         "../../scripts/trajectory.py"

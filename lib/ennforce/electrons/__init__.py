@@ -1,6 +1,7 @@
-"""Electronic densities and energies of a lattice model: exact diagonalisation and the windowed kernel polynomial method."""
+"""Density matrices and energies of a lattice model: exact diagonalisation, and local expansions at linear cost."""
 
+from ennforce.electrons.engines import SpectrumError
 from ennforce.electrons.exact import ExactElectrons
-from ennforce.electrons.kpm import KPMSolution, SpectrumError, solve
+from ennforce.electrons.solver import Electrons, local_density_of_states, solve
 
-__all__ = ["ExactElectrons", "KPMSolution", "SpectrumError", "solve"]
+__all__ = ["Electrons", "ExactElectrons", "SpectrumError", "local_density_of_states", "solve"]

@@ -2,57 +2,121 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
 from ennforce.electrons.chebyshev import SpectralWindow
-from ennforce.lattice import Shift
+from ennforce.electrons.stencil import Stencil
 
-BATCH = 20  # Lanczos steps between looks at the residuals
+FIRST_BATCH, BATCH = 24, 12  # Lanczos steps before the first look at the residuals, and between looks
 MOST_STEPS = 200
+U = np.uint64
 CONVERGED = 0.01  # residual of the extremal Ritz pairs, as a fraction of the half width
 MARGIN = 0.03
 
 
-def apply(onsite: np.ndarray, hoppings: dict[Shift, float], vector: np.ndarray) -> np.ndarray:
-    """H_e |vector> on the torus, shape of the lattice."""
-    axes = tuple(range(vector.ndim))
-    result = onsite * vector
-    for shift, element in hoppings.items():
-        result += element * np.roll(vector, [-s for s in shift], axis=axes)
-    return result
-
-
-def lanczos_window(onsite: np.ndarray, hoppings: dict[Shift, float], margin: float = MARGIN) -> SpectralWindow:
+def lanczos_window(stencil: Stencil, margin: float = MARGIN) -> SpectralWindow:
     """An interval that holds the spectrum: extremal Ritz values, plus their residuals, plus a margin of the half width.
 
     Steps until both residuals are small: a bound state of a rare large field hides from the first few.
     """
+    terms = [
+        (p, q, *shift, slot, element)
+        for p in range(stencil.planes)
+        for q, shift, slot, element in (
+            *((q, s, -1, e) for q, s, e in stencil.uniform[p]),
+            *((q, s, slot, 0.0) for q, s, slot in stencil.varying[p]),
+        )
+    ]
+    places, elements = np.array([term[:5] for term in terms], dtype=np.int64), np.array([term[5] for term in terms])
     # Deterministic, and with weight on every eigenvector for certain practical purposes.
-    vector = np.random.default_rng(12345).normal(size=onsite.shape)
-    vector /= np.linalg.norm(vector)
-    previous, beta = np.zeros_like(vector), 0.0
-    diagonal: list[float] = []
-    offdiagonal: list[float] = []
+    start = np.random.default_rng(12345).normal(size=(stencil.planes, *stencil.shape))
+    size = start.size
+    rims = ((0, 0), *((reach, reach) for reach in stencil.reach))
+    vector, previous = np.pad(start / np.linalg.norm(start), rims), np.zeros_like(start)
+    most = min(MOST_STEPS, size)
+    diagonal, offdiagonal = np.zeros(most), np.zeros(most)
+    done, beta = 0, 0.0
     while True:
-        for _ in range(min(BATCH, onsite.size)):
-            residual = apply(onsite, hoppings, vector) - beta * previous
-            diagonal.append(float(np.vdot(vector, residual)))
-            residual -= diagonal[-1] * vector
-            beta = float(np.linalg.norm(residual))
-            offdiagonal.append(beta)
-            if beta < 1e-10:
-                break
-            previous, vector = vector, residual / beta
-        ritz, vectors = eigh_tridiagonal(np.array(diagonal), np.array(offdiagonal[:-1]))
+        wanted = min(done + (FIRST_BATCH if done == 0 else BATCH), most)
+        done = lanczos_steps(stencil.arrays, places, elements, stencil.reach, vector, previous, diagonal, offdiagonal, done, wanted)
+        beta = offdiagonal[done - 1]
+        ritz, vectors = eigh_tridiagonal(diagonal[:done], offdiagonal[: done - 1])
         below, above = beta * abs(vectors[-1, 0]), beta * abs(vectors[-1, -1])
         half_width = max(0.5 * (ritz[-1] - ritz[0] + above + below), 1e-6)
-        if max(below, above) < CONVERGED * half_width or len(diagonal) >= min(MOST_STEPS, onsite.size) or beta < 1e-10:
+        if max(below, above) < CONVERGED * half_width or done < wanted or done == most:
             return SpectralWindow(half_width * (1.0 + margin), 0.5 * (ritz[-1] + above + ritz[0] - below))
 
 
-def gershgorin_window(onsite: np.ndarray, hoppings: dict[Shift, float]) -> SpectralWindow:
+def gershgorin_window(stencil: Stencil) -> SpectralWindow:
     """An interval that surely holds the spectrum: wider, and so dearer, than Lanczos's. Used where that one fails."""
-    reach = sum(abs(element) for element in hoppings.values())
-    low, high = float(onsite.min()) - reach, float(onsite.max()) + reach
+    low, high = stencil.gershgorin()
     return SpectralWindow(max(0.5 * (high - low), 1e-6) * (1.0 + 1e-6), 0.5 * (high + low))
+
+
+@numba.njit(fastmath={"contract", "nsz", "reassoc"}, nogil=True, cache=True)
+def lanczos_steps(arrays, places, elements, reach, vector, previous, diagonal, offdiagonal, done, wanted):  # pragma: no cover
+    """Lanczos steps ``done`` to ``wanted`` on the whole torus; returns how many are done, fewer where the space is exhausted.
+
+    places: of each term target plane, source plane, dy, dx, slot of ``arrays`` (-1: uniform ``elements``). vector: the last
+    Lanczos vector with a rim of ``reach``; previous: the one before it, without.
+    """
+    planes, height, width = previous.shape
+    result = np.empty(width)
+    top, left = reach
+    for k in range(done, wanted):
+        for plane in range(planes):
+            for row in range(height + 2 * top):
+                if row < top or row >= height + top:
+                    continue
+                for column in range(left):
+                    vector[plane, row, column] = vector[plane, row, width + column]
+                    vector[plane, row, width + left + column] = vector[plane, row, left + column]
+            for row in range(top):
+                vector[plane, row] = vector[plane, height + row]
+                vector[plane, height + top + row] = vector[plane, top + row]
+        beta = offdiagonal[k - 1] if k > 0 else 0.0
+        alpha = 0.0
+        for plane in range(planes):
+            for row in range(height):
+                older = previous[plane, row]
+                for x in range(width):
+                    result[x] = -beta * older[x]
+                for z in range(len(places)):
+                    if places[z, 0] != plane:
+                        continue
+                    here = vector[places[z, 1], row + top + places[z, 2]]
+                    shift = left + places[z, 3]
+                    if places[z, 4] < 0:
+                        for x in range(width):
+                            result[x] += elements[z] * here[U(x + shift)]
+                    else:
+                        factors = arrays[places[z, 4], row]
+                        for x in range(width):
+                            result[x] += factors[x] * here[U(x + shift)]
+                here = vector[plane, row + top]
+                for x in range(width):
+                    alpha += result[x] * here[U(x + left)]
+                    older[x] = result[x]
+        diagonal[k] = alpha
+        norm = 0.0
+        for plane in range(planes):
+            for row in range(height):
+                older, here = previous[plane, row], vector[plane, row + top]
+                for x in range(width):
+                    value = older[x] - alpha * here[U(x + left)]
+                    older[x] = value
+                    norm += value * value
+        norm = np.sqrt(norm)
+        offdiagonal[k] = norm
+        if norm < 1e-10:
+            return k + 1
+        for plane in range(planes):
+            for row in range(height):
+                older, here = previous[plane, row], vector[plane, row + top]
+                for x in range(width):
+                    value = here[U(x + left)]
+                    here[U(x + left)] = older[x] / norm
+                    older[x] = value
+    return wanted

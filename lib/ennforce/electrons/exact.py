@@ -6,20 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from ennforce.hamiltonians import Hamiltonian
-
-
-def dense_hamiltonian(model: Hamiltonian, fields: np.ndarray) -> np.ndarray:
-    """H_e of one configuration ``fields`` (..., Ly, Lx) as a dense matrix (N, N); bonds that wrap onto each other add up."""
-    lattice = model.lattice
-    sites = np.arange(lattice.num_sites)
-    matrix = np.zeros((lattice.num_sites, lattice.num_sites))
-    matrix[sites, sites] = model.onsite(fields).reshape(-1)
-    coordinates = np.indices(lattice.shape).reshape(lattice.dimension, -1)
-    for shift, element in model.hoppings().items():
-        target = (coordinates + np.array(shift)[:, None]) % np.array(lattice.shape)[:, None]
-        np.add.at(matrix, (sites, np.ravel_multi_index(tuple(target), lattice.shape)), element)
-    return matrix
+from ennforce.hamiltonians import Blocks, DensityMatrix, Hamiltonian
 
 
 def fermi(energies: np.ndarray, chemical_potential: float, temperature: float) -> np.ndarray:
@@ -32,29 +19,67 @@ def potential_per_state(energies: np.ndarray, chemical_potential: float, tempera
     return -temperature * np.logaddexp(0.0, (chemical_potential - energies) / temperature)
 
 
+def broadened(energies: np.ndarray, energy: float, width: float) -> np.ndarray:
+    """A normal distribution of standard deviation ``width`` around ``energy``: the line shape of densities of states."""
+    return np.exp(-0.5 * ((energies - energy) / width) ** 2) / (np.sqrt(2.0 * np.pi) * width)
+
+
 def solve_chemical_potential(filling: float, mean_occupation, low: float, high: float) -> float:
     """The mu in [low, high] at which ``mean_occupation(mu)`` equals the filling."""
     return float(brentq(lambda mu: mean_occupation(mu) - filling, low, high, xtol=1e-12))
 
 
 class ExactElectrons:
-    """Spectrum and density of one configuration; ``chemical_potential`` is the one used (found, if a filling is fixed)."""
+    """Spectrum and density matrix of one configuration; ``chemical_potential`` is the one used (found, if a filling is fixed)."""
 
     def __init__(self, model: Hamiltonian, fields: np.ndarray) -> None:
-        self.energies, vectors = np.linalg.eigh(dense_hamiltonian(model, fields))
+        self.blocks = model.blocks(fields)
+        self.energies, self.vectors = np.linalg.eigh(self.blocks.dense())
         self.temperature = model.temperature
         self.chemical_potential = model.chemical_potential
         if model.filling is not None:
             margin = 50.0 * model.temperature
+            sites = model.lattice.num_sites
             self.chemical_potential = solve_chemical_potential(
                 model.filling,
-                lambda mu: fermi(self.energies, mu, model.temperature).mean(),
+                lambda mu: fermi(self.energies, mu, model.temperature).sum() / sites,
                 self.energies[0] - margin,
                 self.energies[-1] + margin,
             )
-        occupations = fermi(self.energies, self.chemical_potential, self.temperature)
-        self.density = (vectors**2 @ occupations).reshape(model.lattice.shape)
+
+    @property
+    def occupations(self) -> np.ndarray:
+        return fermi(self.energies, self.chemical_potential, self.temperature)
+
+    @property
+    def density(self) -> DensityMatrix:
+        """On-site elements and those of all bonds."""
+        return density_elements(self.blocks, (self.vectors * self.occupations) @ self.vectors.conj().T)
 
     @property
     def grand_potential(self) -> float:
         return float(potential_per_state(self.energies, self.chemical_potential, self.temperature).sum())
+
+    @property
+    def number(self) -> float:
+        """Electrons in all."""
+        return float(self.occupations.sum())
+
+    def local_density_of_states(self, energies: np.ndarray, width: float) -> np.ndarray:
+        """Spectral weight of every site, summed over orbitals, in normal lines of ``width``; shape (energies, *lattice.shape)."""
+        lines = np.array([broadened(self.energies, energy, width) for energy in energies])
+        weights = (np.abs(self.vectors) ** 2).reshape(-1, self.blocks.orbitals, len(self.energies)).sum(axis=1)
+        return (lines @ weights.T).reshape(-1, *self.blocks.lattice.shape)
+
+
+def density_elements(blocks: Blocks, matrix: np.ndarray) -> DensityMatrix:
+    """The on-site and bond blocks of a dense density matrix (N b, N b)."""
+    lattice, orbitals = blocks.lattice, blocks.orbitals
+    full = matrix.reshape(lattice.num_sites, orbitals, lattice.num_sites, orbitals)
+    sites = np.arange(lattice.num_sites)
+
+    def pairs(shift) -> np.ndarray:
+        there = np.roll(sites.reshape(lattice.shape), [-s for s in shift], axis=tuple(range(lattice.dimension))).ravel()
+        return full[sites, :, there, :].reshape(*lattice.shape, orbitals, orbitals)
+
+    return DensityMatrix(pairs((0,) * lattice.dimension), {shift: pairs(shift) for shift in blocks.bonds})

@@ -1,10 +1,13 @@
 """Lattice models: fields, electronic Hamiltonian, classical energy."""
 
 from ennforce.hamiltonians.base import Hamiltonian
+from ennforce.hamiltonians.blocks import Blocks, DensityMatrix
 from ennforce.hamiltonians.holstein import Holstein
+from ennforce.hamiltonians.kondo import Kondo
+from ennforce.hamiltonians.peierls import Peierls
 from ennforce.lattice import Lattice
 
-MODELS: dict[str, type[Hamiltonian]] = {"holstein": Holstein}
+MODELS: dict[str, type[Hamiltonian]] = {"holstein": Holstein, "kondo": Kondo, "peierls": Peierls}
 
 
 def from_parameters(parameters: dict) -> Hamiltonian:
@@ -17,4 +20,4 @@ def from_parameters(parameters: dict) -> Hamiltonian:
     return MODELS[name](Lattice(lattice["name"], tuple(lattice["shape"])), **values)
 
 
-__all__ = ["MODELS", "Hamiltonian", "Holstein", "from_parameters"]
+__all__ = ["MODELS", "Blocks", "DensityMatrix", "Hamiltonian", "Holstein", "Kondo", "Peierls", "from_parameters"]

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, asdict, dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
+from ennforce.hamiltonians.blocks import Blocks, DensityMatrix
 from ennforce.lattice import Lattice, Shift
 from ennforce.symmetry import FieldType
 
 
 @dataclass(frozen=True)
 class Hamiltonian(ABC):
-    """One electron orbital a site, coupled to fields on the sites.
+    """Electrons with ``orbitals`` states a site, coupled to classical fields of ``components`` numbers a site.
 
-    ``temperature`` is that of the electrons (k_B = 1). Either the chemical potential is given or the ``filling`` (electrons a
-    site, between 0 and 1), for which the chemical potential is then solved.
+    A configuration has shape (*lattice.shape), or (components, *lattice.shape) where there are several. ``temperature`` is that of
+    the electrons (k_B = 1). Either the chemical potential is given or the ``filling`` (electrons a site, between 0 and
+    ``orbitals``), for which the chemical potential is then solved.
     """
+
+    orbitals: ClassVar[int] = 1
 
     lattice: Lattice
     _: KW_ONLY
@@ -31,8 +35,8 @@ class Hamiltonian(ABC):
             raise ValueError(
                 f"temperature {self.temperature} is not positive: the electronic force needs a finite electron temperature"
             )
-        if self.filling is not None and not 0 < self.filling < 1:
-            raise ValueError(f"filling {self.filling} must lie strictly between 0 and 1 electron a site")
+        if self.filling is not None and not 0 < self.filling < self.orbitals:
+            raise ValueError(f"filling {self.filling} must lie strictly between 0 and {self.orbitals} electrons a site")
 
     def resized(self, *shape: int) -> Self:
         """The same model on another torus."""
@@ -41,19 +45,35 @@ class Hamiltonian(ABC):
     @property
     @abstractmethod
     def field_type(self) -> FieldType:
-        """How the field transforms under the point group and the internal Z2."""
+        """How the field transforms under the point group and the internal symmetries."""
+
+    @property
+    def components(self) -> int:
+        """Numbers a site that make up the field."""
+        return 1
+
+    @property
+    def field_shape(self) -> tuple[int, ...]:
+        """Shape of one configuration."""
+        return self.lattice.shape if self.components == 1 else (self.components, *self.lattice.shape)
+
+    @property
+    def density_bonds(self) -> tuple[Shift, ...]:
+        """Bonds of ``blocks`` whose density matrix the forces need, besides the on-site blocks."""
+        return ()
 
     @abstractmethod
-    def onsite(self, fields: np.ndarray) -> np.ndarray:
-        """On-site electron energies, shape (..., Ly, Lx)."""
+    def blocks(self, fields: np.ndarray) -> Blocks:
+        """H_e of one configuration."""
 
     @abstractmethod
-    def hoppings(self) -> dict[Shift, float]:
-        """Matrix elements <r| H_e |r + shift>; for every shift its opposite with the conjugate element."""
+    def electronic_forces(self, density: DensityMatrix, fields: np.ndarray) -> np.ndarray:
+        """-Tr[rho dH_e/d field] of one configuration, terms without electron operators included; shape of ``fields``."""
 
+    @property
     @abstractmethod
-    def electronic_forces(self, density: np.ndarray) -> np.ndarray:
-        """-<dH_e/d field> from the electron density, same shape."""
+    def force_bound(self) -> float:
+        """The largest error of a force component for errors of at most 1 in every element of the density matrix."""
 
     @abstractmethod
     def electronic_energy_shift(self, fields: np.ndarray) -> np.ndarray:
@@ -68,9 +88,9 @@ class Hamiltonian(ABC):
         """-d(classical energy)/d field, shape of ``fields``."""
 
     @property
-    @abstractmethod
     def odd(self) -> bool:
-        """Whether the force is exactly odd under the internal Z2 (particle-hole symmetry, P3)."""
+        """Whether the force is exactly odd under the internal Z2 (for Holstein particle-hole symmetry, P3)."""
+        return False
 
     def parameters(self) -> dict:
         """Everything that fixes the model, as JSON-ready values; ``name`` is the class in lower case."""
@@ -79,10 +99,19 @@ class Hamiltonian(ABC):
         return {"name": type(self).__name__.lower(), "lattice": lattice, **values}
 
     def check_fields(self, fields: np.ndarray) -> np.ndarray:
-        """The fields as float64; raises unless they are finite and have the lattice's shape."""
+        """The fields as float64; raises unless they are finite and end in the shape of a configuration."""
         fields = np.asarray(fields, dtype=float)
-        if fields.shape[-self.lattice.dimension :] != self.lattice.shape:
-            raise ValueError(f"fields of shape {fields.shape} do not end in the lattice's {self.lattice.shape}")
+        if fields.shape[-len(self.field_shape) :] != self.field_shape:
+            raise ValueError(f"fields of shape {fields.shape} do not end in {self.field_shape}, the shape of one configuration")
         if not np.isfinite(fields).all():
             raise ValueError(f"{np.count_nonzero(~np.isfinite(fields))} field values are NaN or infinite: no force exists there")
         return fields
+
+    @property
+    def _axes(self) -> tuple[int, ...]:
+        """The lattice axes of a field."""
+        return tuple(range(-self.lattice.dimension, 0))
+
+    def _at(self, fields: np.ndarray, shift: Shift) -> np.ndarray:
+        """fields[r + shift] in the place of fields[r]."""
+        return np.roll(fields, [-s for s in shift], axis=self._axes)

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from ennforce.hamiltonians.base import Hamiltonian
-from ennforce.lattice import Shift
+from ennforce.hamiltonians.blocks import Blocks, DensityMatrix
 from ennforce.symmetry import FieldType
 
 
@@ -45,14 +45,15 @@ class Holstein(Hamiltonian):
         """lambda = g^2 / (4 K t)."""
         return self.g**2 / (4.0 * self.K * self.t)
 
-    def onsite(self, fields: np.ndarray) -> np.ndarray:
-        return -self.g * fields
+    def blocks(self, fields: np.ndarray) -> Blocks:
+        return Blocks(self.lattice, -self.g * fields, {shift: np.array(-self.t) for shift in self.lattice.half_neighbours})
 
-    def hoppings(self) -> dict[Shift, float]:
-        return {shift: -self.t for shift in self.lattice.neighbours}
+    def electronic_forces(self, density: DensityMatrix, fields: np.ndarray) -> np.ndarray:
+        return self.g * (density.occupation - 0.5)
 
-    def electronic_forces(self, density: np.ndarray) -> np.ndarray:
-        return self.g * (density - 0.5)
+    @property
+    def force_bound(self) -> float:
+        return abs(self.g)
 
     def electronic_energy_shift(self, fields: np.ndarray) -> np.ndarray:
         return 0.5 * self.g * fields.sum(axis=self._axes)
@@ -64,12 +65,7 @@ class Holstein(Hamiltonian):
     def classical_forces(self, fields: np.ndarray) -> np.ndarray:
         return -self.K * fields - self.kappa * self._neighbour_sum(fields)
 
-    @property
-    def _axes(self) -> tuple[int, ...]:
-        return tuple(range(-self.lattice.dimension, 0))
-
     def _neighbour_sum(self, fields: np.ndarray) -> np.ndarray:
         if self.kappa == 0.0:
             return np.zeros_like(fields)
-        shifted = [np.roll(fields, [-s for s in shift], axis=self._axes) for shift in self.lattice.neighbours]
-        return np.sum(shifted, axis=0)
+        return np.sum([self._at(fields, shift) for shift in self.lattice.neighbours], axis=0)

@@ -1,0 +1,203 @@
+"""Two ways to local elements of a function of H: Chebyshev polynomials, and Lanczos steps with poles of the function (PHYSICS P4).
+
+Both give, for many start sites, f(H)[element, start] from a window around each, and share their interface.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Protocol
+
+import numba
+import numpy as np
+
+from ennforce.electrons.kernels import LANES, chebyshev, rational, recursion
+from ennforce.electrons.stencil import Shift2, Stencil, Window
+
+CHUNK = 64 * LANES  # most columns of one call of a kernel
+SHORT_CHUNK = 16 * LANES  # the same where their Lanczos vectors are held, in cache
+
+
+class SpectrumError(ValueError):
+    """The spectrum reaches outside its bounds, where the Chebyshev recursion diverges."""
+
+
+def check_moment(largest: float) -> None:
+    """Raises SpectrumError where the largest last moment shows that the recursion diverges."""
+    if not largest < 1.0 + 1e-3:
+        raise SpectrumError(
+            f"a Chebyshev moment reached {largest:.3g}, above 1: the spectrum leaves its bounds; raise the spectral margin"
+        )
+
+
+class Engine(Protocol):
+    """values(sites, window): elements f(H)[element, start], shape (functions, orbitals, elements, sites).
+
+    sites: flat numbers of start sites; elements: the planes of the start site, then those of every wanted shift.
+    """
+
+    stencil: Stencil
+
+    @property
+    def steps(self) -> int: ...
+
+    def values(self, sites: np.ndarray, window: Window) -> np.ndarray: ...
+
+
+class Layout:
+    """A stencil in the flat arrays of one window: what the kernels take."""
+
+    def __init__(self, stencil: Stencil, window: Window, shifts: tuple[Shift2, ...]) -> None:
+        self.window, self.reach = window, stencil.reach
+        self.box = (window.rows, window.columns)
+        stride = window.columns + 2 * self.reach[1]
+        size = (window.rows + 2 * self.reach[0]) * stride
+
+        def flat(plane: int, shift: Shift2) -> int:
+            return plane * size + shift[0] * stride + shift[1]
+
+        scalar = stencil.arrays.dtype.type
+        none = ((0, (0, 0), 0.0),)  # a tuple without entries has no type for the compiler
+        uniform = [terms or none for terms in stencil.uniform]
+        self.terms = (
+            tuple(tuple(flat(q - p, s) * LANES for q, s, _ in terms) for p, terms in enumerate(uniform)),
+            tuple(tuple(scalar(e) for _, _, e in terms) for terms in uniform),
+            tuple(tuple(flat(q - p, s) * LANES for q, s, _ in terms) for p, terms in enumerate(stencil.varying)),
+            tuple(tuple(slot * size * LANES for _, _, slot in terms) for terms in stencil.varying),
+        )
+        height, self.width = stencil.shape
+        if window.torus:
+            rims = ((0, 0), (0, height - 1), (0, self.width - 1))
+            places = [((window.centre[0] + dy) % height, (window.centre[1] + dx) % self.width) for dy, dx in shifts]
+        else:
+            rims = ((0, 0), (window.centre[0],) * 2, (window.centre[1],) * 2)
+            places = [(window.centre[0] + dy, window.centre[1] + dx) for dy, dx in shifts]
+        padded = np.pad(stencil.arrays, rims, mode="wrap")
+        self.padded = (padded.shape[2], padded.shape[1] * padded.shape[2])
+        self.arrays = padded.ravel()
+        first = self.reach[0] * stride + self.reach[1]
+        self.starts = [first + flat(orbital, window.centre) for orbital in range(stencil.orbitals)]
+        self.elements = np.array([first + flat(plane, place) for place in places for plane in range(stencil.planes)])
+
+    def origins(self, sites: np.ndarray) -> np.ndarray:
+        """Where the windows of some sites begin in the padded arrays; the last site repeated to whole LANES."""
+        rows, columns = np.divmod(sites, self.width)
+        return np.pad(rows * self.padded[0] + columns, (0, -len(sites) % LANES), mode="edge")
+
+
+class _Local:
+    """What the two engines share."""
+
+    def __init__(self, stencil: Stencil, shifts: tuple[Shift2, ...]) -> None:
+        self.stencil, self.shifts = stencil, ((0, 0), *shifts)
+        self._layouts: dict[int, Layout] = {}
+
+    def _layout(self, window: Window) -> Layout:
+        if id(window) not in self._layouts:
+            self._layouts = {id(window): Layout(self.stencil, window, self.shifts)}
+        return self._layouts[id(window)]
+
+
+class ChebyshevEngine(_Local):
+    """f(H) = sum_m functions[f, m] T_m(H~); ``stencil`` is of the scaled H~, whose dtype is the recursion's."""
+
+    def __init__(self, stencil: Stencil, shifts: tuple[Shift2, ...], functions: np.ndarray) -> None:
+        super().__init__(stencil, shifts)
+        self.functions = np.ascontiguousarray(np.pad(functions, ((0, 0), (0, functions.shape[1] % 2))))
+        # With one orbital and no bonds, the start's own element is all: two moments a step.
+        self.doubling = True if stencil.orbitals == 1 and len(self.shifts) == 1 else None
+
+    @property
+    def steps(self) -> int:
+        order = self.functions.shape[1]
+        return order // 2 if self.doubling else order - 1
+
+    def values(self, sites: np.ndarray, window: Window) -> np.ndarray:
+        return self._run(sites, window, wanted=False)[0]
+
+    def moments(self, sites: np.ndarray, window: Window) -> np.ndarray:
+        """sum over sites and orbitals of <start|T_m|start>, shape (order)."""
+        return self._run(sites, window, wanted=True)[1]
+
+    def _run(self, sites: np.ndarray, window: Window, wanted: bool) -> tuple[np.ndarray, np.ndarray]:
+        layout = self._layout(window)
+
+        def job(start: int, chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+            origins = layout.origins(chunk)
+            values = np.empty((len(self.functions), len(layout.elements), len(origins)))
+            trace = np.zeros(self.functions.shape[1] if wanted else 0)
+            worst = chebyshev(
+                layout.arrays, layout.padded, origins, len(chunk), layout.terms, layout.box, layout.reach, window.spans,
+                window.torus, start, layout.elements, self.functions, self.doubling, values, trace,
+            )  # fmt: skip
+            return values[..., : len(chunk)], trace, worst
+
+        pieces = [in_threads(lambda chunk, start=start: job(start, chunk), sites, CHUNK) for start in layout.starts]
+        check_moment(max(piece[2] for row in pieces for piece in row))
+        values = np.stack([np.concatenate([piece[0] for piece in row], axis=-1) for row in pieces], axis=1)
+        return values, np.sum([piece[1] for row in pieces for piece in row], axis=0)
+
+
+class RecursionEngine(_Local):
+    """f(H) from ``steps`` Lanczos steps and a sum of poles (Haydock's recursion); columns not converged go to ``fallback``.
+
+    ``poles`` and ``residues`` are of the function in the energy of ``stencil``, plus ``constant`` on the diagonal. Converged:
+    the elements of the last four steps agree within ``tolerance``.
+    """
+
+    def __init__(
+        self, stencil: Stencil, shifts: tuple[Shift2, ...], poles: np.ndarray, residues: np.ndarray, constant: float,
+        steps: int, tolerance: float, fallback: Engine,
+    ) -> None:  # fmt: skip
+        super().__init__(stencil, shifts)
+        self.poles, self.residues, self.constant = poles, residues, constant
+        self.steps, self.tolerance, self.fallback = steps, tolerance, fallback
+
+    def values(self, sites: np.ndarray, window: Window) -> np.ndarray:
+        # A single step may change nothing though the next ones do: three must agree with the last.
+        *before, last = self.after(sites, window, tuple(range(max(1, self.steps - 3), self.steps + 1)))
+        doubtful = np.abs(np.array(before) - last).max(axis=(0, 1, 2, 3)) > self.tolerance
+        if doubtful.any():
+            last[..., doubtful] = self.fallback.values(sites[doubtful], window)[:1]
+        return last
+
+    def after(self, sites: np.ndarray, window: Window, counts: tuple[int, ...]) -> np.ndarray:
+        """Values after several numbers of steps, shape (counts, 1, orbitals, elements, sites)."""
+        layout = self._layout(window)
+        steps = counts[-1]
+
+        def job(start: int, chunk: np.ndarray) -> np.ndarray:
+            origins = layout.origins(chunk)
+            alphas, betas = np.empty((2, steps, len(origins)))
+            vectors = np.empty((steps, len(layout.elements), len(origins)))
+            recursion(
+                layout.arrays, layout.padded, origins, layout.terms, layout.box, layout.reach, window.spans, window.torus,
+                start, layout.elements, steps, alphas, betas, vectors,
+            )  # fmt: skip
+            values = np.zeros((len(counts), len(layout.elements), len(origins)))
+            values[:, layout.elements == start] = self.constant
+            for count, result in zip(counts, values, strict=True):
+                rational(alphas, betas, vectors, self.poles, self.residues, count, result)
+            return values[..., : len(chunk)]
+
+        rows = [in_threads(lambda chunk, start=start: job(start, chunk), sites, SHORT_CHUNK) for start in layout.starts]
+        return np.stack([np.concatenate(row, axis=-1) for row in rows], axis=1)[:, None]
+
+
+def in_threads(function: Callable, sites: np.ndarray, largest: int) -> list:
+    """function(chunk) for chunks of sites in whole LANES, over numba's number of threads; results in order."""
+    threads = numba.get_num_threads()
+    size = min(largest, max(LANES, -(-len(sites) // (4 * threads * LANES)) * LANES))
+    chunks = [sites[start : start + size] for start in range(0, len(sites), size)]
+    if threads == 1 or len(chunks) == 1:
+        return [function(chunk) for chunk in chunks]
+    return list(_pool(threads, os.getpid()).map(function, chunks))
+
+
+@lru_cache(maxsize=4)
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """One pool for each number of threads; a forked process has its own."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="ennforce")

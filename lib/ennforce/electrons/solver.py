@@ -1,0 +1,204 @@
+"""Density matrices and grand potentials at linear cost, without any noise, within a tolerance (PHYSICS P4).
+
+The user asks for a tolerance on the needed elements of the density matrix. Half of it goes to the expansion, whose order follows
+from the sum of the coefficients left out, a strict bound; half to the windows, whose radius grows until two radii agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ennforce.electrons.bounds import MARGIN, gershgorin_window, lanczos_window
+from ennforce.electrons.chebyshev import SpectralWindow, coefficients, order_bound, truncated
+from ennforce.electrons.device import TorchChebyshevEngine, torch_device
+from ennforce.electrons.engines import ChebyshevEngine, Engine, RecursionEngine, SpectrumError
+from ennforce.electrons.exact import broadened, fermi, potential_per_state, solve_chemical_potential
+from ennforce.electrons.poles import fermi_poles
+from ennforce.electrons.stencil import Shift2, Stencil, two_axes
+from ennforce.electrons.windows import Radius, Windows
+from ennforce.hamiltonians import DensityMatrix, Hamiltonian
+from ennforce.lattice import Shift
+
+METHODS = ("auto", "chebyshev", "recursion")
+FLOORS = {"float32": 1e-4, "float64": 1e-10}  # tolerances that the recursion's rounding allows
+
+# Costs of one step on one site of one column, in units of a Chebyshev step with its two sums: measured by benchmarks/electrons.py.
+LANCZOS_STEP, POLE_STEP = 2.0, 6.0
+TRIAL_STEPS = (3, 4, 5, 6, 8, 10, 12, 16)
+
+
+@dataclass(frozen=True)
+class Electrons:
+    """What a solver found: ``error`` is the estimated largest error of the elements of ``density``.
+
+    ``steps`` counts multiplications by H for each column; ``radius`` is that of the widest window, None for the whole torus.
+    """
+
+    density: DensityMatrix
+    chemical_potential: float
+    number: float
+    grand_potential: float | None
+    method: str
+    steps: int
+    radius: Radius
+    error: float
+
+
+def solve(
+    model: Hamiltonian,
+    fields: np.ndarray,
+    tolerance: float,
+    *,
+    method: str = "auto",
+    sampled: bool = False,
+    energy: bool = True,
+    margin: float = MARGIN,
+    bounds: SpectralWindow | None = None,
+    dtype: str | None = None,
+    device: str = "cpu",
+) -> Electrons:
+    """The density matrix of one configuration with a maximal error of ``tolerance`` on every element that the forces need.
+
+    Every site is checked against a narrower window and widened where it disagrees; ``sampled`` checks a sample of sites alone:
+    faster, at the risk of rare resonant sites with a larger error. ``energy``: the grand potential is wanted too, which takes
+    Chebyshev moments. ``method``: chebyshev, recursion (Lanczos steps and poles), or auto, the cheaper by prediction.
+    ``margin`` widens the Lanczos bounds by that fraction; where the spectrum leaves them all the same, Gershgorin's bounds take
+    over. ``bounds`` replaces both, and raises SpectrumError where the spectrum leaves them. ``dtype`` of the recursion: float32 or
+    float64, by default the first where the tolerance allows. Raises ValueError on a tolerance below what ``dtype`` gives.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
+    dtype = dtype or ("float32" if tolerance >= FLOORS["float32"] else "float64")
+    if dtype not in FLOORS or not tolerance >= FLOORS[dtype]:
+        raise ValueError(f"tolerance {tolerance} is below {FLOORS.get(dtype)}, what {dtype} can give: ask for more, or for float64")
+    stencil = Stencil.of(model.blocks(fields))
+    if bounds is not None:
+        return _Solution(model, stencil, bounds, tolerance, dtype, device).find(method, sampled, energy)
+    try:
+        return _Solution(model, stencil, lanczos_window(stencil, margin), tolerance, dtype, device).find(method, sampled, energy)
+    except SpectrumError:
+        return _Solution(model, stencil, gershgorin_window(stencil), tolerance, dtype, device).find(method, sampled, energy)
+
+
+class _Solution:
+    """The way to one solution within given bounds."""
+
+    def __init__(
+        self, model: Hamiltonian, stencil: Stencil, bounds: SpectralWindow, tolerance: float, dtype: str, device: str
+    ) -> None:
+        self.model, self.stencil, self.bounds, self.tolerance, self.device = model, stencil, bounds, tolerance, device
+        self.dtype = np.dtype(dtype).type
+        self.scaled = stencil.scaled(bounds.a, bounds.b, self.dtype)
+        self.shifts: tuple[Shift2, ...] = tuple(two_axes(shift) for shift in model.density_bonds)
+        # Real and imaginary parts are each held to the tolerance: together they may err by root two.
+        self.part = 0.5 * tolerance / (np.sqrt(2.0) if stencil.planes > stencil.orbitals else 1.0)
+        self.count = order_bound(bounds, model.temperature, self.part)
+
+    def find(self, method: str, sampled: bool, energy: bool) -> Electrons:
+        temperature = self.model.temperature
+        mu = self._filled() if self.model.filling is not None else self.model.chemical_potential
+        occupation = truncated(coefficients(lambda e: fermi(e, mu, temperature), self.bounds, self.count), self.part)
+        functions = [occupation]
+        if energy:
+            potential = coefficients(lambda e: potential_per_state(e, mu, temperature), self.bounds, self.count)
+            functions.append(truncated(potential, self.part * temperature))
+        chebyshev = self._engine(functions)
+        engine = None
+        if method == "recursion" or (method == "auto" and not energy and self.device == "cpu"):
+            engine = self._recursion(mu, chebyshev, wanted=method == "recursion")
+        name = "recursion" if engine else "chebyshev"
+        engine = engine or chebyshev
+        windows = Windows(engine, self.part)
+        radius, error = windows.choose(engine)
+        if sampled:
+            values = windows.everywhere(engine, radius)
+        else:
+            values, radius, error = windows.verified(engine, radius)
+        density = self._density_matrix(values[0])
+        omega = float(np.einsum("ooi->", values[1][:, : self.stencil.orbitals])) if energy and name == "chebyshev" else None
+        number = float(density.occupation.sum())
+        total = (error + self.part) * self.tolerance / (2.0 * self.part)
+        return Electrons(density, mu, number, omega, name, engine.steps, radius, total)
+
+    def _engine(self, functions: list[np.ndarray]) -> ChebyshevEngine | TorchChebyshevEngine:
+        padded = np.zeros((len(functions), max(map(len, functions))))
+        for row, function in zip(padded, functions, strict=True):
+            row[: len(function)] = function
+        if self.device == "cpu":
+            return ChebyshevEngine(self.scaled, self.shifts, padded)
+        return TorchChebyshevEngine(self.scaled, self.shifts, padded, torch_device(self.device))
+
+    def _filled(self) -> float:
+        """The chemical potential of the model's filling, from the mean moments of all sites."""
+        temperature, bounds, sites = self.model.temperature, self.bounds, self.model.lattice.num_sites
+        neutral = self._engine([coefficients(lambda e: fermi(e, bounds.b, temperature), bounds, self.count)])
+        windows = Windows(neutral, self.part)
+        moments = neutral.moments(windows.sites, windows.window(windows.choose(neutral)[0])) / sites
+        return solve_chemical_potential(
+            self.model.filling or 0.0,
+            lambda mu: moments @ coefficients(lambda e: fermi(e, mu, temperature), bounds, len(moments)),
+            bounds.b - bounds.a - 50.0 * temperature,
+            bounds.b + bounds.a + 50.0 * temperature,
+        )
+
+    def _recursion(self, mu: float, chebyshev: Engine, wanted: bool) -> RecursionEngine | None:
+        """The recursion engine, unless ``wanted`` only where a trial on the sample predicts it to be cheaper."""
+        half_width = self.bounds.a + abs(mu - self.bounds.b)
+        try:
+            poles, residues, constant = fermi_poles(half_width, self.model.temperature, mu, 0.1 * self.part)
+        except ValueError:
+            if wanted:
+                raise
+            return None
+        stencil = self.stencil.scaled(1.0, 0.0, self.dtype)
+        engine = RecursionEngine(stencil, self.shifts, poles, residues, constant, TRIAL_STEPS[-1], 0.5 * self.part, chebyshev)
+        windows = Windows(engine, self.part)
+        window = windows.window(next((r for r in (4, 3, 2) if windows.fits(r)), None))
+
+        def cost(steps: int) -> float:
+            return steps * (LANCZOS_STEP * window.sites * stencil.planes + POLE_STEP * len(poles))
+
+        allowed = chebyshev.steps * window.sites * stencil.planes
+        affordable = [n for n in TRIAL_STEPS if wanted or cost(n) < allowed]
+        if len(affordable) < 2:
+            return None
+        trial = engine.after(windows.sample, window, tuple(affordable))
+        for count, values in zip(affordable[:-1], trial[:-1], strict=True):
+            if np.abs(values - trial[-1]).max() <= 0.25 * self.part:
+                engine.steps = count + 1
+                return engine
+        return engine if wanted else None
+
+    def _density_matrix(self, values: np.ndarray) -> DensityMatrix:
+        """Values (orbitals, elements, sites) as blocks: element (r + s, a) of column (r, o) is rho[r, r + s][o, a] conjugated."""
+        b, shape = self.stencil.orbitals, self.model.lattice.shape
+        parts = values.reshape(b, -1, self.stencil.planes, *shape)
+        elements = parts if self.stencil.planes == b else parts[:, :, :b] - 1j * parts[:, :, b:]
+        blocks = np.moveaxis(elements, (0, 2), (-2, -1))
+        shifts: tuple[Shift, ...] = self.model.density_bonds
+        return DensityMatrix(blocks[0], dict(zip(shifts, blocks[1:], strict=True)))
+
+
+def local_density_of_states(
+    model: Hamiltonian, fields: np.ndarray, energies: np.ndarray, width: float, *, sites: np.ndarray | None = None,
+    tolerance: float = 1e-3, margin: float = MARGIN,
+) -> np.ndarray:  # fmt: skip
+    """Spectral weight in normal lines of standard deviation ``width``, summed over orbitals, shape (energies, sites).
+
+    sites: flat numbers of the sites wanted, all by default. ``tolerance``: largest error, as a fraction of the height of a line.
+    """
+    if not width > 0:
+        raise ValueError(f"line width {width} must be positive: at zero a density of states is a comb of delta functions")
+    stencil = Stencil.of(model.blocks(fields))
+    bounds = lanczos_window(stencil, margin)
+    height = 1.0 / (np.sqrt(2.0 * np.pi) * width)
+    count = int(10.0 * bounds.a / width) + 20  # beyond it the coefficients of a normal line, exp(-(m width / a)^2 / 2), vanish
+    series = np.array([coefficients(lambda e, c=c: broadened(e, c, width), bounds, count) for c in np.atleast_1d(energies)])
+    longest = max(len(truncated(row, 0.5 * tolerance * height)) for row in series)
+    scaled = stencil.scaled(bounds.a, bounds.b, np.float64)
+    engine = ChebyshevEngine(scaled, (), series[:, :longest] / height)
+    windows = Windows(engine, 0.5 * tolerance, sites, checked=None)
+    values = windows.verified(engine, windows.choose(engine)[0])[0]
+    return height * np.einsum("foon->fn", values[:, :, : stencil.orbitals])

@@ -1,0 +1,66 @@
+"""The classical Kondo lattice, or s-d exchange model: electrons with spin on classical magnetic moments (PHYSICS P2)."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ennforce.hamiltonians.base import Hamiltonian
+from ennforce.hamiltonians.blocks import Blocks, DensityMatrix
+from ennforce.symmetry import FieldType
+
+PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+
+
+@dataclass(frozen=True)
+class Kondo(Hamiltonian):
+    """H = -t sum_<ij>s (c+_is c_js + h.c.) - J sum_i S_i . c+_i sigma c_i - H_z sum_i S_i^z + A/2 sum_i (|S_i|^2 - 1)^2.
+
+    Fields: the moments S, shape (3, *lattice.shape), of about unit length: A holds them there where the dynamics does not.
+    Two orbitals a site, spin up and down; the force is the exchange field J <c+ sigma c> and what the classical terms add.
+    """
+
+    orbitals: ClassVar[int] = 2
+
+    _: KW_ONLY
+    t: float = 1.0
+    J: float = 1.0
+    H_z: float = 0.0
+    A: float = 0.0
+
+    @property
+    def components(self) -> int:
+        return 3
+
+    @property
+    def field_type(self) -> FieldType:
+        raise ValueError("networks for spins need internal O(3) features, which are not offered yet: use KPMForces or ExactForces")
+
+    def blocks(self, fields: np.ndarray) -> Blocks:
+        onsite = -self.J * np.tensordot(np.moveaxis(fields, 0, -1), PAULI, axes=1)
+        return Blocks(self.lattice, onsite, {shift: -self.t * np.eye(2) for shift in self.lattice.half_neighbours})
+
+    def electronic_forces(self, density: DensityMatrix, fields: np.ndarray) -> np.ndarray:
+        # <c+_a c_b> = rho_ba, so <c+ sigma c> = Tr(sigma rho).
+        return self.J * np.einsum("kab,...ba->k...", PAULI, density.onsite).real
+
+    @property
+    def force_bound(self) -> float:
+        return 2.0 * abs(self.J)
+
+    def electronic_energy_shift(self, fields: np.ndarray) -> np.ndarray:
+        return np.zeros(fields.shape[: fields.ndim - len(self.field_shape)])
+
+    def classical_energy(self, fields: np.ndarray) -> np.ndarray:
+        length = (fields**2).sum(axis=-1 - self.lattice.dimension)
+        zeeman = np.take(fields, 2, axis=-1 - self.lattice.dimension)
+        return (0.5 * self.A * (length - 1.0) ** 2 - self.H_z * zeeman).sum(axis=self._axes)
+
+    def classical_forces(self, fields: np.ndarray) -> np.ndarray:
+        axis = fields.ndim - 1 - self.lattice.dimension
+        length = (fields**2).sum(axis=axis, keepdims=True)
+        forces = -2.0 * self.A * (length - 1.0) * fields
+        np.moveaxis(forces, axis, 0)[2] += self.H_z
+        return forces

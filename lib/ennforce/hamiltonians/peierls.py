@@ -1,0 +1,98 @@
+"""The Peierls or Su-Schrieffer-Heeger model: the electrons' hopping follows the distances between displaced ions (PHYSICS P2).
+
+Su, Schrieffer and Heeger, Phys. Rev. Lett. 42, 1698 (1979), with a vector displacement on lattices of two dimensions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+
+import numpy as np
+
+from ennforce.hamiltonians.base import Hamiltonian
+from ennforce.hamiltonians.blocks import Blocks, DensityMatrix
+from ennforce.lattice import Shift
+from ennforce.symmetry import FieldType
+
+
+@dataclass(frozen=True)
+class Peierls(Hamiltonian):
+    """H = -sum_<ij> [t - alpha d_ij] (c+_i c_j + h.c.) + K/2 sum_<ij> d_ij^2 + k0/2 sum_i |u_i|^2, d_ij = e_ij . (u_j - u_i).
+
+    Fields: displacements u, shape (L) on the chain, (2, Ly, Lx) with Cartesian components (x, y) in two dimensions; e_ij is the
+    unit vector of the bond. ``k0`` pins the ions to the substrate: without it uniform translations cost nothing. Raises ValueError
+    where a stiffness is negative.
+    """
+
+    _: KW_ONLY
+    t: float = 1.0
+    alpha: float = 1.0
+    K: float = 1.0
+    k0: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.K > 0 and self.k0 >= 0):
+            raise ValueError(f"K = {self.K} with k0 = {self.k0} is elastically unstable: K must be positive, k0 not negative")
+
+    @property
+    def components(self) -> int:
+        return self.lattice.dimension
+
+    @property
+    def field_type(self) -> FieldType:
+        group = self.lattice.point_group
+        vector = next(label for label, count in group.multiplicities(group.cartesian).items() if count)
+        return FieldType.parse(f"{vector}e")
+
+    @property
+    def density_bonds(self) -> tuple[Shift, ...]:
+        return self.lattice.half_neighbours
+
+    def blocks(self, fields: np.ndarray) -> Blocks:
+        stretches = self._stretches(fields)
+        return Blocks(
+            self.lattice, np.zeros(self.lattice.shape), {shift: self.alpha * d - self.t for shift, (d, _) in stretches.items()}
+        )
+
+    def electronic_forces(self, density: DensityMatrix, fields: np.ndarray) -> np.ndarray:
+        # dH/du_j = alpha e (|i><j| + h.c.): each bond pulls its ends with 2 alpha Re rho_ij along itself.
+        return self._pulls(fields, lambda shift, stretch: -2.0 * self.alpha * density.bonds[shift][..., 0, 0].real)
+
+    @property
+    def force_bound(self) -> float:
+        directions = np.array(self.lattice.neighbours) @ self.lattice.basis
+        return 2.0 * abs(self.alpha) * float(np.abs(directions).sum(axis=0).max())
+
+    def electronic_energy_shift(self, fields: np.ndarray) -> np.ndarray:
+        return np.zeros(fields.shape[: fields.ndim - len(self.field_shape)])
+
+    def classical_energy(self, fields: np.ndarray) -> np.ndarray:
+        springs = sum((d**2).sum(axis=self._axes) for d, _ in self._stretches(fields).values())
+        axes = tuple(range(-len(self.field_shape), 0))
+        return 0.5 * self.K * springs + 0.5 * self.k0 * (fields**2).sum(axis=axes)
+
+    def classical_forces(self, fields: np.ndarray) -> np.ndarray:
+        return self._pulls(fields, lambda shift, stretch: -self.K * stretch) - self.k0 * fields
+
+    def _vectors(self, fields: np.ndarray) -> np.ndarray:
+        """The displacements with an axis of components, (..., components, *shape)."""
+        return fields[..., None, :] if self.components == 1 else fields
+
+    def _stretches(self, fields: np.ndarray) -> dict[Shift, tuple[np.ndarray, np.ndarray]]:
+        """Of every bond: stretch d (..., *shape) and unit vector e (components)."""
+        vectors = self._vectors(fields)
+        result = {}
+        for shift in self.lattice.half_neighbours:
+            direction = np.asarray(shift) @ self.lattice.basis
+            difference = np.moveaxis(self._at(vectors, shift) - vectors, -1 - self.lattice.dimension, -1)
+            result[shift] = (difference @ direction, direction)
+        return result
+
+    def _pulls(self, fields: np.ndarray, strength) -> np.ndarray:
+        """Forces of bonds that push r + shift with ``strength(shift, stretch)`` along the bond, and r against it."""
+        force = np.zeros_like(self._vectors(fields))
+        for shift, (stretch, direction) in self._stretches(fields).items():
+            pull = np.moveaxis(strength(shift, stretch)[..., None] * direction, -1, -1 - self.lattice.dimension)
+            force += self._at(pull, tuple(-s for s in shift)) - pull
+        return force.reshape(fields.shape)
