@@ -29,7 +29,11 @@ def main(node: Node) -> None:
         np.array(forces, dtype=np.float32),
         {"long_name": long_name, "units": "t"},
     )
-    samples["density_error"] = ("sample", np.array(errors), {"long_name": "estimated largest error of the density matrix", "units": "1"})
+    samples["density_error"] = (
+        "sample",
+        np.array(errors),
+        {"long_name": "estimated largest error of the density matrix", "units": "1"},
+    )
     samples["solver_steps"] = ("sample", np.array(steps), {"long_name": "multiplications by H for each site", "units": "1"})
     samples["solver_method"] = ("sample", np.array(methods), {"long_name": "local expansion of the density matrix"})
     temperature = np.full(samples.sizes["sample"], model.temperature)

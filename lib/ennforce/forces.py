@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -101,13 +102,13 @@ class KPMForces(_ElectronicForces):
         if not margin > 0:
             raise ValueError(f"spectral margin {margin} must be positive: at zero the Chebyshev recursion can diverge")
         self.tolerance = tolerance
-        self.options = {"sampled": sampled, "method": method, "margin": margin, "device": device}
+        self.solver = partial(solve, model, tolerance=tolerance, sampled=sampled, method=method, margin=margin, device=device)
         self.last: Electrons | None = None
 
     def solve(self, configuration: np.ndarray, energy: bool = True) -> Electrons:
         """Density matrix, chemical potential, number and (``energy``) grand potential of the electrons in one configuration."""
         configuration = self.model.check_fields(configuration)
-        self.last = solve(self.model, configuration, self.tolerance, energy=energy, **self.options)
+        self.last = self.solver(configuration, energy=energy)
         return self.last
 
     def density_matrix(self, configuration: np.ndarray) -> DensityMatrix:

@@ -148,7 +148,7 @@ def test_dense_and_sparse_blocks_are_hermitian_and_hold_every_bond():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Blocks(SQUARE, np.zeros((6, 5, 2, 2)) + [[0, 1], [0, 0]], {}), "Hermitian conjugates"),
+        (lambda: Blocks(SQUARE, np.full((6, 5, 2, 2), [[0, 1], [0, 0]]), {}), "Hermitian conjugates"),
         (lambda: Blocks(SQUARE, np.zeros((6, 5)) + 1j, {}), "Hermitian conjugates"),
         (lambda: Blocks(SQUARE, np.zeros((6, 5)), {(0, 1): np.array(np.nan)}), "NaN or infinite"),
         (lambda: Blocks(SQUARE, np.zeros((5, 6)), {}), "on-site blocks of shape"),

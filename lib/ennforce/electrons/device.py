@@ -59,15 +59,17 @@ class TorchChebyshevEngine:
             some = torch.as_tensor(sites[start : start + chunk], device=self.device)
             height, width = stencil.shape
             rows = (some // width)[:, None] - window.centre[0] + torch.arange(window.rows, device=self.device)
-            columns = (some % width)[:, None] - window.centre[1] + torch.arange(window.columns, device=self.device)
-            local = arrays[:, (rows % height)[:, :, None], (columns % width)[:, None, :]]
-            results.append(torch.stack([self._columns(orbital, local, window, mask, trace) for orbital in range(stencil.orbitals)], 1))
+            across = (some % width)[:, None] - window.centre[1] + torch.arange(window.columns, device=self.device)
+            local = arrays[:, (rows % height)[:, :, None], (across % width)[:, None, :]]
+            results.append(
+                torch.stack([self._columns(orbital, local, window, mask, trace) for orbital in range(stencil.orbitals)], 1)
+            )
         return torch.cat(results, -1).cpu().numpy(), trace.cpu().numpy()
 
     def _columns(
         self, orbital: int, local: torch.Tensor, window: Window, mask: torch.Tensor | None, trace: torch.Tensor
     ) -> torch.Tensor:
-        """Values (functions, elements, n) of the columns that start in one orbital of the windows ``local`` (slots, n, rows, columns)."""
+        """Values (functions, elements, n) from one orbital of the windows ``local`` (slots, n, rows, columns)."""
         stencil, functions = self.stencil, self.functions
         count, rows, columns = local.shape[1:]
         top, left = stencil.reach

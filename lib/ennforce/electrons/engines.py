@@ -18,6 +18,8 @@ from ennforce.electrons.kernels import LANES, chebyshev, rational, recursion
 from ennforce.electrons.stencil import Shift2, Stencil, Window
 
 CHUNK = 64 * LANES  # most columns of one call of a kernel
+LOOKBACK = 4  # Lanczos steps whose results must agree
+RESONANT = 0.05  # weight at the Fermi level from which few Lanczos steps are not trusted
 SHORT_CHUNK = 16 * LANES  # the same where their Lanczos vectors are held, in cache
 
 
@@ -144,28 +146,42 @@ class ChebyshevEngine(_Local):
 class RecursionEngine(_Local):
     """f(H) from ``steps`` Lanczos steps and a sum of poles (Haydock's recursion); columns not converged go to ``fallback``.
 
-    ``poles`` and ``residues`` are of the function in the energy of ``stencil``, plus ``constant`` on the diagonal. Converged:
-    the elements of the last four steps agree within ``tolerance``.
+    ``poles`` and ``residues`` are of the Fermi function (mu, temperature), plus ``constant`` on the diagonal. Converged:
+    the elements of the last steps agree within ``tolerance``.
     """
 
     def __init__(
         self, stencil: Stencil, shifts: tuple[Shift2, ...], poles: np.ndarray, residues: np.ndarray, constant: float,
-        steps: int, tolerance: float, fallback: Engine,
+        mu: float, temperature: float, steps: int, tolerance: float, fallback: Engine,
     ) -> None:  # fmt: skip
         super().__init__(stencil, shifts)
+        frequency = np.pi * temperature
+        self.matsubara = np.array([mu + 1j * frequency]), np.array([0.5j * frequency])
         self.poles, self.residues, self.constant = poles, residues, constant
         self.steps, self.tolerance, self.fallback = steps, tolerance, fallback
 
     def values(self, sites: np.ndarray, window: Window) -> np.ndarray:
-        # A single step may change nothing though the next ones do: three must agree with the last.
-        *before, last = self.after(sites, window, tuple(range(max(1, self.steps - 3), self.steps + 1)))
-        doubtful = np.abs(np.array(before) - last).max(axis=(0, 1, 2, 3)) > self.tolerance
+        last, doubtful = self.converging(sites, window, self.steps)
         if doubtful.any():
             last[..., doubtful] = self.fallback.values(sites[doubtful], window)[:1]
         return last
 
-    def after(self, sites: np.ndarray, window: Window, counts: tuple[int, ...]) -> np.ndarray:
-        """Values after several numbers of steps, shape (counts, 1, orbitals, elements, sites)."""
+    def converging(self, sites: np.ndarray, window: Window, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Values after ``steps``, and the sites where they are not yet converged.
+
+        A step may change nothing though the next ones do, so all of the last LOOKBACK must agree. And a site with states near the
+        Fermi level may be in resonance with another that so few steps do not see: its occupation cannot be read off them at all.
+        """
+        results = self._after(sites, window, range(max(1, steps - LOOKBACK), steps + 1))
+        before, last, weight = results[:-2], results[-2], results[-1]
+        changing = np.abs(before - last).max(axis=(0, 1, 2)) > self.tolerance
+        return last[None], changing | (weight.max(axis=(0, 1)) > RESONANT)
+
+    def _after(self, sites: np.ndarray, window: Window, counts: range) -> np.ndarray:
+        """Values after several numbers of steps, shape (counts + 1, orbitals, elements, sites); the last are weights.
+
+        The weight at the Fermi level, pi T |Im G| at the first Matsubara frequency, is 1 for a state there, 0 where all are far.
+        """
         layout = self._layout(window)
         steps = counts[-1]
 
@@ -177,14 +193,16 @@ class RecursionEngine(_Local):
                 layout.arrays, layout.padded, origins, layout.terms, layout.box, layout.reach, window.spans, window.torus,
                 start, layout.elements, steps, alphas, betas, vectors,
             )  # fmt: skip
-            values = np.zeros((len(counts), len(layout.elements), len(origins)))
-            values[:, layout.elements == start] = self.constant
-            for count, result in zip(counts, values, strict=True):
+            values = np.zeros((len(counts) + 1, len(layout.elements), len(origins)))
+            own = layout.elements == start
+            values[:-1, own] = self.constant
+            for count, result in zip(counts, values[:-1], strict=True):
                 rational(alphas, betas, vectors, self.poles, self.residues, count, result)
+            rational(alphas, betas, vectors[:, own], *self.matsubara, steps, values[-1, :1])
             return values[..., : len(chunk)]
 
         rows = [in_threads(lambda chunk, start=start: job(start, chunk), sites, SHORT_CHUNK) for start in layout.starts]
-        return np.stack([np.concatenate(row, axis=-1) for row in rows], axis=1)[:, None]
+        return np.stack([np.concatenate(row, axis=-1) for row in rows], axis=1)
 
 
 def in_threads(function: Callable, sites: np.ndarray, largest: int) -> list:

@@ -7,6 +7,7 @@ from the sum of the coefficients left out, a strict bound; half to the windows, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -26,7 +27,7 @@ FLOORS = {"float32": 1e-4, "float64": 1e-10}  # tolerances that the recursion's 
 
 # Costs of one step on one site of one column, in units of a Chebyshev step with its two sums: measured by benchmarks/electrons.py.
 LANCZOS_STEP, POLE_STEP = 2.0, 6.0
-TRIAL_STEPS = (3, 4, 5, 6, 8, 10, 12, 16)
+TRIAL_STEPS = (6, 8, 10, 13, 16)  # at most
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def solve(
 
     Every site is checked against a narrower window and widened where it disagrees; ``sampled`` checks a sample of sites alone:
     faster, at the risk of rare resonant sites with a larger error. ``energy``: the grand potential is wanted too, which takes
-    Chebyshev moments. ``method``: chebyshev, recursion (Lanczos steps and poles), or auto, the cheaper by prediction.
+    Chebyshev moments. ``method``: chebyshev; recursion, Lanczos steps and poles where these converge at a sample of sites; or auto,
+    the same where it is predicted to be cheaper.
     ``margin`` widens the Lanczos bounds by that fraction; where the spectrum leaves them all the same, Gershgorin's bounds take
     over. ``bounds`` replaces both, and raises SpectrumError where the spectrum leaves them. ``dtype`` of the recursion: float32 or
     float64, by default the first where the tolerance allows. Raises ValueError on a tolerance below what ``dtype`` gives.
@@ -105,11 +107,10 @@ class _Solution:
             potential = coefficients(lambda e: potential_per_state(e, mu, temperature), self.bounds, self.count)
             functions.append(truncated(potential, self.part * temperature))
         chebyshev = self._engine(functions)
-        engine = None
+        recursion: RecursionEngine | None = None
         if method == "recursion" or (method == "auto" and not energy and self.device == "cpu"):
-            engine = self._recursion(mu, chebyshev, wanted=method == "recursion")
-        name = "recursion" if engine else "chebyshev"
-        engine = engine or chebyshev
+            recursion = self._recursion(mu, chebyshev, wanted=method == "recursion")
+        engine: Engine = recursion or chebyshev
         windows = Windows(engine, self.part)
         radius, error = windows.choose(engine)
         if sampled:
@@ -117,9 +118,10 @@ class _Solution:
         else:
             values, radius, error = windows.verified(engine, radius)
         density = self._density_matrix(values[0])
-        omega = float(np.einsum("ooi->", values[1][:, : self.stencil.orbitals])) if energy and name == "chebyshev" else None
+        omega = float(np.einsum("ooi->", values[1][:, : self.stencil.orbitals])) if len(values) > 1 else None
+        name = "recursion" if recursion else "chebyshev"
         number = float(density.occupation.sum())
-        total = (error + self.part) * self.tolerance / (2.0 * self.part)
+        total = float(error + self.part) * self.tolerance / (2.0 * self.part)
         return Electrons(density, mu, number, omega, name, engine.steps, radius, total)
 
     def _engine(self, functions: list[np.ndarray]) -> ChebyshevEngine | TorchChebyshevEngine:
@@ -144,32 +146,30 @@ class _Solution:
         )
 
     def _recursion(self, mu: float, chebyshev: Engine, wanted: bool) -> RecursionEngine | None:
-        """The recursion engine, unless ``wanted`` only where a trial on the sample predicts it to be cheaper."""
+        """The recursion engine where it converges on the whole sample and, unless ``wanted``, is predicted to be cheaper.
+
+        A sample with doubtful sites is a disordered or gapless configuration, in which even steps that agree can be wrong.
+        """
         half_width = self.bounds.a + abs(mu - self.bounds.b)
         try:
             poles, residues, constant = fermi_poles(half_width, self.model.temperature, mu, 0.1 * self.part)
         except ValueError:
-            if wanted:
-                raise
             return None
         stencil = self.stencil.scaled(1.0, 0.0, self.dtype)
-        engine = RecursionEngine(stencil, self.shifts, poles, residues, constant, TRIAL_STEPS[-1], 0.5 * self.part, chebyshev)
+        engine = RecursionEngine(
+            stencil, self.shifts, poles, residues, constant, mu, self.model.temperature, 0, 0.2 * self.part, chebyshev
+        )
         windows = Windows(engine, self.part)
         window = windows.window(next((r for r in (4, 3, 2) if windows.fits(r)), None))
-
-        def cost(steps: int) -> float:
-            return steps * (LANCZOS_STEP * window.sites * stencil.planes + POLE_STEP * len(poles))
-
-        allowed = chebyshev.steps * window.sites * stencil.planes
-        affordable = [n for n in TRIAL_STEPS if wanted or cost(n) < allowed]
-        if len(affordable) < 2:
-            return None
-        trial = engine.after(windows.sample, window, tuple(affordable))
-        for count, values in zip(affordable[:-1], trial[:-1], strict=True):
-            if np.abs(values - trial[-1]).max() <= 0.25 * self.part:
-                engine.steps = count + 1
+        sites = window.sites * stencil.planes
+        for steps in TRIAL_STEPS:
+            cost = steps * (LANCZOS_STEP * sites + POLE_STEP * len(poles))
+            if cost > chebyshev.steps * sites and not wanted:
+                return None
+            if not engine.converging(windows.sample, window, steps)[1].any():
+                engine.steps = steps
                 return engine
-        return engine if wanted else None
+        return None
 
     def _density_matrix(self, values: np.ndarray) -> DensityMatrix:
         """Values (orbitals, elements, sites) as blocks: element (r + s, a) of column (r, o) is rho[r, r + s][o, a] conjugated."""
@@ -195,7 +195,7 @@ def local_density_of_states(
     bounds = lanczos_window(stencil, margin)
     height = 1.0 / (np.sqrt(2.0 * np.pi) * width)
     count = int(10.0 * bounds.a / width) + 20  # beyond it the coefficients of a normal line, exp(-(m width / a)^2 / 2), vanish
-    series = np.array([coefficients(lambda e, c=c: broadened(e, c, width), bounds, count) for c in np.atleast_1d(energies)])
+    series = np.array([coefficients(partial(broadened, energy=c, width=width), bounds, count) for c in np.atleast_1d(energies)])
     longest = max(len(truncated(row, 0.5 * tolerance * height)) for row in series)
     scaled = stencil.scaled(bounds.a, bounds.b, np.float64)
     engine = ChebyshevEngine(scaled, (), series[:, :longest] / height)

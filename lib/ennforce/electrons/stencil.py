@@ -20,7 +20,7 @@ Shift2 = tuple[int, int]
 
 @dataclass(frozen=True)
 class Stencil:
-    """(H v)[p, r] = sum_u elements[p][u] v[sources[p][u], r + shifts[p][u]] + the same with ``varying`` arrays in place of elements.
+    """(H v)[p, r] = sum_u element_u v[source_u, r + shift_u] + the same with an array in place of each element.
 
     Every plane p has the same number of terms. uniform: per plane, tuples (source plane, shift, element); varying: per plane,
     tuples (source plane, shift, slot) with the coefficients in arrays[slot], shape (slots, Ly, Lx).
@@ -157,18 +157,19 @@ def window_around(name: str, radius: int, shifts: tuple[Shift2, ...]) -> Window:
     centre = (inside.shape[0] // 2, inside.shape[1] // 2)
     reached = np.zeros_like(inside)
     reached[centre] = True
-    levels = []
-    while not levels or grown.sum() > reached.sum():
-        reached = reached if not levels else grown
-        levels.append(_spans(reached))
+    levels = [_spans(reached)]
+    while True:
         grown = np.logical_or.reduce([reached, *(_moved(reached, shift) for shift in shifts)]) & inside
-    return Window(*inside.shape, centre, np.array(levels), False)
+        if (grown == reached).all():
+            return Window(inside.shape[0], inside.shape[1], centre, np.array(levels), False)
+        reached = grown
+        levels.append(_spans(reached))
 
 
 def _spans(sites: np.ndarray) -> np.ndarray:
     """First and last-but-one occupied column of every row, (0, 0) where there is none."""
     first, last = sites.argmax(axis=1), sites.shape[1] - sites[:, ::-1].argmax(axis=1)
-    return np.where(sites.any(axis=1)[:, None], np.stack([first, last], axis=1), 0)
+    return np.stack([first, last], axis=1) * sites.any(axis=1, keepdims=True)
 
 
 def _moved(sites: np.ndarray, shift: Shift2) -> np.ndarray:
