@@ -3,7 +3,7 @@
     python benchmarks/electrons.py --output docs/benchmarks [--kwant-python PATH] [--sizes 32 48 64]
 
 Writes electrons.md (tables, with the machine they were made on), electrons.csv, and electrons.svg/.png: error against time. All
-numbers are from one run; times are medians after a first call that compiles. kwant needs an environment of its own (docs/benchmarks).
+numbers are from one run; times are medians after a first call that compiles. kwant needs an environment of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import csv
 import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numba
@@ -23,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import peers
 from machine import description, median_seconds, multiply_add_peak
 
-from ennforce.dynamics import quench
 from ennforce.electrons import solve
 from ennforce.electrons.bounds import lanczos_window
 from ennforce.electrons.engines import ChebyshevEngine
@@ -131,7 +131,7 @@ def throughput() -> list[dict]:
                 engine = ChebyshevEngine(Stencil.of(model.blocks(fields)).scaled(5.5, 0.0, dtype), (), np.ones((1, 128)))
                 window = window_around("square", radius, engine.stencil.shifts)
                 sites = np.arange(fields.size)
-                rate = window.updates(engine.steps) * len(sites) / median_seconds(lambda: engine.values(sites, window), 5)
+                rate = window.updates(engine.steps) * len(sites) / median_seconds(partial(engine.values, sites, window), 5)
                 bits = 1 if dtype is np.float32 else 2
                 share = rate * MULTIPLY_ADDS / (threads * peak / bits)
                 rows.append({"dtype": dtype.__name__, "radius": radius, "threads": threads, "updates": rate, "fraction": share})
@@ -154,8 +154,11 @@ def engines() -> list[dict]:
         }
         for kind, fields in kinds.items():
             for tolerance in (1e-2, 1e-4):
-                found = {m: solve(model, fields, tolerance, method=m, energy=False) for m in ("chebyshev", "recursion", "auto")}
-                times = {m: median_seconds(lambda m=m: solve(model, fields, tolerance, method=m, energy=False), 7) for m in found}
+                calls = {
+                    m: partial(solve, model, fields, tolerance, method=m, energy=False) for m in ("chebyshev", "recursion", "auto")
+                }
+                found = {m: call() for m, call in calls.items()}
+                times = {m: median_seconds(call, 7) for m, call in calls.items()}
                 rows.append(
                     {"regime": regime, "kind": kind, "tolerance": tolerance, "chebyshev_steps": found["chebyshev"].steps,
                      "recursion_steps": found["recursion"].steps, **{f"{m}_ms": 1e3 * t for m, t in times.items()},

@@ -1,4 +1,4 @@
-"""Other ways to the same densities: exact diagonalisation, and Chebyshev expansions of probe vectors with scipy's sparse matrices."""
+"""Other ways to the same densities: exact diagonalisation, Chebyshev expansions of probe vectors with scipy, and kwant."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse
 import torch
 
 from ennforce.electrons.chebyshev import SpectralWindow, coefficients
@@ -28,7 +29,7 @@ def exact_torch(model: Hamiltonian, fields: np.ndarray) -> np.ndarray:
 
 def probed(model: Hamiltonian, fields: np.ndarray, bounds: SpectralWindow, order: int, probes: np.ndarray) -> np.ndarray:
     """sum_p z_p * (f(H) z_p) / sum_p z_p^2 for probe vectors z, shape (N, probes)."""
-    matrix = (model.blocks(fields).sparse() - bounds.b * _identity(fields.size)) / bounds.a
+    matrix = (model.blocks(fields).sparse() - bounds.b * scipy.sparse.eye_array(fields.size, format="csr")) / bounds.a
     series = coefficients(lambda e: fermi(e, model.chemical_potential, model.temperature), bounds, order)
     old, new = probes, matrix @ probes
     total = series[0] * old + series[1] * new
@@ -61,9 +62,3 @@ def kwant_densities(python: str, model: Hamiltonian, fields: np.ndarray, setting
         subprocess.run([python, str(script), str(given), str(found), json.dumps(settings)], check=True, capture_output=True)
         with np.load(found) as results:
             return [(results[f"density_{n}"], float(results[f"seconds_{n}"])) for n in range(len(settings))]
-
-
-def _identity(size: int):
-    import scipy.sparse
-
-    return scipy.sparse.eye_array(size, format="csr")

@@ -161,13 +161,14 @@ class RecursionEngine(_Local):
         self.steps, self.tolerance, self.fallback = steps, tolerance, fallback
 
     def values(self, sites: np.ndarray, window: Window) -> np.ndarray:
-        last, doubtful = self.converging(sites, window, self.steps)
+        last, changing, resonant = self.converging(sites, window, self.steps)
+        doubtful = changing | resonant
         if doubtful.any():
             last[..., doubtful] = self.fallback.values(sites[doubtful], window)[:1]
         return last
 
-    def converging(self, sites: np.ndarray, window: Window, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """Values after ``steps``, and the sites where they are not yet converged.
+    def converging(self, sites: np.ndarray, window: Window, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Values after ``steps``, the sites where they still change, and those of resonant states.
 
         A step may change nothing though the next ones do, so all of the last LOOKBACK must agree. And a site with states near the
         Fermi level may be in resonance with another that so few steps do not see: its occupation cannot be read off them at all.
@@ -175,7 +176,7 @@ class RecursionEngine(_Local):
         results = self._after(sites, window, range(max(1, steps - LOOKBACK), steps + 1))
         before, last, weight = results[:-2], results[-2], results[-1]
         changing = np.abs(before - last).max(axis=(0, 1, 2)) > self.tolerance
-        return last[None], changing | (weight.max(axis=(0, 1)) > RESONANT)
+        return last[None], changing, weight.max(axis=(0, 1)) > RESONANT
 
     def _after(self, sites: np.ndarray, window: Window, counts: range) -> np.ndarray:
         """Values after several numbers of steps, shape (counts + 1, orbitals, elements, sites); the last are weights.

@@ -1,7 +1,7 @@
 """Density matrices and grand potentials at linear cost, without any noise, within a tolerance (PHYSICS P4).
 
-The user asks for a tolerance on the needed elements of the density matrix. Half of it goes to the expansion, whose order follows
-from the sum of the coefficients left out, a strict bound; half to the windows, whose radius grows until two radii agree.
+The user asks for a tolerance on the needed elements of the density matrix. A part of it goes to the expansion, whose order
+follows from the sum of the coefficients left out, a strict bound; the rest to the windows, whose radius grows until two agree.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from ennforce.lattice import Shift
 
 METHODS = ("auto", "chebyshev", "recursion")
 FLOORS = {"float32": 1e-4, "float64": 1e-10}  # tolerances that the recursion's rounding allows
+
+# Accuracy is cheaper in orders, where the error falls by ten for every 0.73 a / T, than in radii: the windows get the larger part.
+EXPANSION_SHARE = 0.2
 
 # Costs of one step on one site of one column, in units of a Chebyshev step with its two sums: measured by benchmarks/electrons.py.
 LANCZOS_STEP, POLE_STEP = 2.0, 6.0
@@ -95,33 +98,34 @@ class _Solution:
         self.scaled = stencil.scaled(bounds.a, bounds.b, self.dtype)
         self.shifts: tuple[Shift2, ...] = tuple(two_axes(shift) for shift in model.density_bonds)
         # Real and imaginary parts are each held to the tolerance: together they may err by root two.
-        self.part = 0.5 * tolerance / (np.sqrt(2.0) if stencil.planes > stencil.orbitals else 1.0)
-        self.count = order_bound(bounds, model.temperature, self.part)
+        part = tolerance / (np.sqrt(2.0) if stencil.planes > stencil.orbitals else 1.0)
+        self.expansion, self.truncation = EXPANSION_SHARE * part, (1.0 - EXPANSION_SHARE) * part
+        self.count = order_bound(bounds, model.temperature, self.expansion)
 
     def find(self, method: str, sampled: bool, energy: bool) -> Electrons:
         temperature = self.model.temperature
         mu = self._filled() if self.model.filling is not None else self.model.chemical_potential
-        occupation = truncated(coefficients(lambda e: fermi(e, mu, temperature), self.bounds, self.count), self.part)
+        occupation = truncated(coefficients(lambda e: fermi(e, mu, temperature), self.bounds, self.count), self.expansion)
         functions = [occupation]
         if energy:
             potential = coefficients(lambda e: potential_per_state(e, mu, temperature), self.bounds, self.count)
-            functions.append(truncated(potential, self.part * temperature))
+            functions.append(truncated(potential, self.expansion * temperature))
         chebyshev = self._engine(functions)
         recursion: RecursionEngine | None = None
         if method == "recursion" or (method == "auto" and not energy and self.device == "cpu"):
             recursion = self._recursion(mu, chebyshev, wanted=method == "recursion")
         engine: Engine = recursion or chebyshev
-        windows = Windows(engine, self.part)
-        radius, error = windows.choose(engine)
+        windows = Windows(engine, self.truncation)
         if sampled:
+            radius, error = windows.choose(engine)
             values = windows.everywhere(engine, radius)
         else:
-            values, radius, error = windows.verified(engine, radius)
+            values, radius, error = windows.verified(engine)
         density = self._density_matrix(values[0])
         omega = float(np.einsum("ooi->", values[1][:, : self.stencil.orbitals])) if len(values) > 1 else None
         name = "recursion" if recursion else "chebyshev"
         number = float(density.occupation.sum())
-        total = float(error + self.part) * self.tolerance / (2.0 * self.part)
+        total = float(error + self.expansion) * self.tolerance / (self.expansion + self.truncation)
         return Electrons(density, mu, number, omega, name, engine.steps, radius, total)
 
     def _engine(self, functions: list[np.ndarray]) -> ChebyshevEngine | TorchChebyshevEngine:
@@ -136,7 +140,7 @@ class _Solution:
         """The chemical potential of the model's filling, from the mean moments of all sites."""
         temperature, bounds, sites = self.model.temperature, self.bounds, self.model.lattice.num_sites
         neutral = self._engine([coefficients(lambda e: fermi(e, bounds.b, temperature), bounds, self.count)])
-        windows = Windows(neutral, self.part)
+        windows = Windows(neutral, self.truncation)
         moments = neutral.moments(windows.sites, windows.window(windows.choose(neutral)[0])) / sites
         return solve_chemical_potential(
             self.model.filling or 0.0,
@@ -152,21 +156,24 @@ class _Solution:
         """
         half_width = self.bounds.a + abs(mu - self.bounds.b)
         try:
-            poles, residues, constant = fermi_poles(half_width, self.model.temperature, mu, 0.1 * self.part)
+            poles, residues, constant = fermi_poles(half_width, self.model.temperature, mu, 0.1 * self.expansion)
         except ValueError:
             return None
         stencil = self.stencil.scaled(1.0, 0.0, self.dtype)
         engine = RecursionEngine(
-            stencil, self.shifts, poles, residues, constant, mu, self.model.temperature, 0, 0.2 * self.part, chebyshev
+            stencil, self.shifts, poles, residues, constant, mu, self.model.temperature, 0, 0.4 * self.expansion, chebyshev
         )
-        windows = Windows(engine, self.part)
+        windows = Windows(engine, self.truncation)
         window = windows.window(next((r for r in (4, 3, 2) if windows.fits(r)), None))
         sites = window.sites * stencil.planes
         for steps in TRIAL_STEPS:
             cost = steps * (LANCZOS_STEP * sites + POLE_STEP * len(poles))
             if cost > chebyshev.steps * sites and not wanted:
                 return None
-            if not engine.converging(windows.sample, window, steps)[1].any():
+            _, changing, resonant = engine.converging(windows.sample, window, steps)
+            if resonant.any():
+                return None
+            if not changing.any():
                 engine.steps = steps
                 return engine
         return None
@@ -200,5 +207,5 @@ def local_density_of_states(
     scaled = stencil.scaled(bounds.a, bounds.b, np.float64)
     engine = ChebyshevEngine(scaled, (), series[:, :longest] / height)
     windows = Windows(engine, 0.5 * tolerance, sites, checked=None)
-    values = windows.verified(engine, windows.choose(engine)[0])[0]
+    values = windows.verified(engine)[0]
     return height * np.einsum("foon->fn", values[:, :, : stencil.orbitals])

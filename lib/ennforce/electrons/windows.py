@@ -2,21 +2,24 @@
 
 The window error of a site is read from the change between two radii, the wider about one and a half times the narrower: with
 smaller steps a resonance just outside both escapes the comparison. The change is the error of the narrower window; the value
-kept is that of the wider one. Nothing less was found to do (360 strongly coupled random configurations and tolerances, the worst
-there is): keeping the narrower value misses the tolerance in 1 of 20, allowing for the decay seen on a sample as often.
+kept is that of the wider one. (Keeping the narrower one's, strongly coupled random configurations miss the tolerance in 1 of 20.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ennforce.electrons.engines import Engine
+from ennforce.electrons.kernels import LANES
 from ennforce.electrons.stencil import Window, whole_torus, window_around
 
+STARTS = (2, 3)  # of the two ladders of radii, 2, 4, 6, 9, 14, ... and 3, 5, 8, 12, 18, ...
 MOST_SITES = 20_000  # of a window: beyond, exact diagonalisation is near
-SAMPLE = 1 / 24  # of all sites, on which a radius is chosen
-LEAST_SAMPLE, MOST_SAMPLE = 64, 4096
-SAFETY = 2.0  # allowance for sites that are worse than those of the sample
+SAMPLE = 1 / 32  # of all sites, on which a radius is chosen
+MOST_SAMPLE = 4096
+SAFETY = 3.0  # the worst of all sites against the worst of the sample, where no others are checked
 
 Radius = int | None  # None: the whole torus
 
@@ -32,8 +35,9 @@ class Windows:
         """``sites`` are those wanted, by default all; the first ``checked`` functions are held to the tolerance, None for all."""
         self.stencil, self.tolerance, self.checked = engine.stencil, tolerance, checked
         self.sites = np.arange(self.stencil.lattice.num_sites) if sites is None else sites
+        self._known: dict = {}
         count = len(self.sites)
-        wanted = min(count, MOST_SAMPLE, max(LEAST_SAMPLE, round(SAMPLE * count)))
+        wanted = min(count, MOST_SAMPLE, max(1, int(SAMPLE * count) // LANES) * LANES)
         # Golden-ratio steps spread the sample over the lattice without falling in step with its period.
         self.sample = self.sites[np.unique((np.arange(wanted) * 0.6180339887498949 % 1.0 * count).astype(np.int64))]
 
@@ -48,57 +52,75 @@ class Windows:
         height, width = self.stencil.shape
         return window.columns < width and (window.rows < height or window.rows == height == 1)
 
-    def wider(self, radius: Radius) -> Radius:
-        """The radius to compare with; None where only the whole torus is left."""
-        if radius is None:
-            return None
-        following = max(radius + 2, -(-3 * radius // 2))
-        if (2 * following + 1) ** self.stencil.lattice.dimension > MOST_SITES and self.stencil.lattice.num_sites > MOST_SITES:
-            raise WindowError(
-                f"no window up to radius {radius} meets a density tolerance of {self.tolerance:.1g}: ask for a larger tolerance, "
-                "a higher temperature, or exact diagonalisation"
-            )
-        return following if self.fits(following) else None
-
-    def choose(self, engine: Engine) -> tuple[Radius, float]:
-        """The first radius of 2, 3, 4, 6, 8, 12, ... at which the sample's elements agree with those of a wider one; its error."""
-        known: dict[Radius, np.ndarray] = {}
-
-        def sampled(radius: Radius) -> np.ndarray:
-            if radius not in known:
-                known[radius] = engine.values(self.sample, self.window(radius))[: self.checked]
-            return known[radius]
-
-        radius = 2
+    def ladder(self, radius: int) -> Iterator[Radius]:
+        """``radius`` and ever wider ones, in steps of one and a half; at last the whole torus, where that is not too large."""
         while self.fits(radius):
-            error = SAFETY * float(np.abs(sampled(radius) - sampled(self.wider(radius))).max())
-            if error <= self.tolerance:
-                return radius, error
-            radius = radius + 1 if radius < 4 else radius * 3 // 2 if radius & (radius - 1) == 0 else radius // 3 * 4
-        return None, 0.0
+            yield radius
+            radius = max(radius + 2, -(-3 * radius // 2))
+            if (2 * radius + 1) ** self.stencil.lattice.dimension > MOST_SITES < self.stencil.lattice.num_sites:
+                raise WindowError(
+                    f"no window of up to {MOST_SITES} sites meets a density tolerance of {self.tolerance:.1g}: ask for a larger "
+                    "tolerance, a higher temperature, or exact diagonalisation"
+                )
+        yield None
+
+    def choose(self, engine: Engine, safety: float = SAFETY) -> tuple[Radius, float]:
+        """The narrowest radius at which the sample's elements agree with those of the next one; its estimated error."""
+        choices = []
+        for start in STARTS:
+            for radius, change in self._trial(engine, start, safety):
+                if safety * change.max() <= self.tolerance:
+                    choices.append((np.inf if radius is None else radius, safety * float(change.max()), radius))
+                    break
+        _, error, radius = min(choices, key=lambda choice: choice[:2])
+        return radius, error
 
     def everywhere(self, engine: Engine, radius: Radius) -> np.ndarray:
         """Values of all sites at one radius, (functions, orbitals, elements, sites)."""
         return engine.values(self.sites, self.window(radius))
 
-    def verified(self, engine: Engine, radius: Radius) -> tuple[np.ndarray, Radius, float]:
-        """Values of all sites, each at the first radius that agrees with a narrower one; widest radius, largest change."""
-        before = self.everywhere(engine, radius)
-        if radius is None:
-            return before, None, 0.0
-        radius = self.wider(radius)
+    def verified(self, engine: Engine) -> tuple[np.ndarray, Radius, float]:
+        """Values of all sites, each at the first radius that agrees with a narrower one; widest radius, largest change.
+
+        It begins where the whole sample agrees: narrower windows would do for most sites, but agree by chance for some.
+        """
+        radius, _ = self.choose(engine, safety=1.0)
+        radii = iter([None]) if radius is None else self.ladder(radius)
+        radius = next(radii)
         values = self.everywhere(engine, radius)
         error, doubtful = 0.0, np.arange(len(self.sites))
-        change = self._change(values, before)
-        while True:
-            error = max(error, change[change <= self.tolerance].max(initial=0.0))
-            doubtful = doubtful[change > self.tolerance]
-            if not doubtful.size or radius is None:
-                return values, radius, error
-            radius = self.wider(radius)
+        while radius is not None and doubtful.size:
+            radius = next(radii)
             known = values[..., doubtful]
             values[..., doubtful] = engine.values(self.sites[doubtful], self.window(radius))
             change = self._change(values[..., doubtful], known)
+            if radius is not None:
+                error = max(error, change[change <= self.tolerance].max(initial=0.0))
+            doubtful = doubtful[change > self.tolerance]
+        return values, radius, error
+
+    def _trial(self, engine: Engine, start: int, safety: float) -> Iterator[tuple[Radius, np.ndarray]]:
+        """Radii of a ladder, and by how much every site of the sample changes from each to the next, till none does too much."""
+        radii = self.ladder(start)
+        radius = next(radii)
+        here = self._sampled(engine, radius)
+        while radius is not None:
+            following = next(radii)
+            there = self._sampled(engine, following)
+            change = self._change(there, here)
+            yield radius, change
+            if safety * change.max() <= self.tolerance:
+                return
+            radius, here = following, there
+        yield None, np.zeros(len(self.sample))
+
+    def _sampled(self, engine: Engine, radius: Radius) -> np.ndarray:
+        """Values of the sample, computed once for an engine."""
+        if self._known.setdefault("engine", engine) is not engine:
+            self._known = {"engine": engine}
+        if radius not in self._known:
+            self._known[radius] = engine.values(self.sample, self.window(radius))
+        return self._known[radius]
 
     def _change(self, values: np.ndarray, before: np.ndarray) -> np.ndarray:
         """The largest change of a checked element of every site."""
