@@ -13,7 +13,7 @@ from ennforce.electrons.engines import ChebyshevEngine
 from ennforce.electrons.exact import fermi
 from ennforce.electrons.poles import fermi_poles
 from ennforce.electrons.stencil import Stencil, window_around
-from ennforce.forces import KPMForces
+from ennforce.forces import ExactForces, KPMForces
 from ennforce.hamiltonians import Blocks, Holstein
 from ennforce.lattice import Lattice
 from tests.conftest import configuration, holstein
@@ -191,6 +191,12 @@ def test_auto_takes_the_recursion_in_gapped_order_and_polynomials_elsewhere():
     assert solve(gapless, hot, 1e-2, energy=False).method == "chebyshev"
 
 
+def test_the_grand_potential_comes_from_polynomials_whatever_the_method():
+    model, fields = holstein("paper", (16, 16), 0.1), configuration("paper", "walls", (16, 16))
+    omega = KPMForces(model, 1e-5, method="recursion").grand_potential(fields)
+    assert omega == pytest.approx(float(ExactForces(model).grand_potential(fields)), abs=1e-3)
+
+
 @pytest.mark.parametrize(("width", "tolerance"), list(itertools.product([0.5, 5.0, 70.0], [1e-3, 1e-6, 1e-9])))
 def test_poles_sum_to_the_fermi_function(width, tolerance):
     poles, residues, constant = fermi_poles(width, 0.1, 0.2, tolerance)
@@ -300,7 +306,7 @@ def test_batches_and_component_axes():
         (lambda: KPMForces(holstein("default", (8, 8), 0.1), method="magic").forces(np.zeros((8, 8))), "method 'magic'"),
         (lambda: KPMForces(holstein("default", (8, 8), 0.1), device="tpu").forces(np.zeros((8, 8))), "device 'tpu'"),
         (lambda: solve(holstein("default", (8, 8), 0.1), np.zeros((8, 8)), 1e-6, dtype="float32"), "what float32 can give"),
-        (lambda: solve(METAL, np.zeros((150, 150)), 1e-4), "no window up to radius"),
+        (lambda: solve(METAL, np.zeros((150, 150)), 1e-4), "no window of up to 20000 sites"),
         (lambda: local_density_of_states(holstein("default", (8, 8), 0.1), np.zeros((8, 8)), np.zeros(1), 0.0), "line width"),
     ],
 )

@@ -7,6 +7,7 @@ import numpy as np
 import yaml
 
 from ennforce.config import load_study
+from ennforce.forces import ExactForces, KPMForces
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -20,6 +21,17 @@ def test_the_notebook_example_runs_as_written():
     assert scope["kpm"].forces(scope["Q"]).shape == (32, 32)
     assert np.abs(scope["kpm"].density(scope["Q"]) - scope["ExactForces"](scope["model"]).density(scope["Q"])).max() < 1e-4
     assert network.startswith('NetworkForces.load("results/default/models/enn"')
+
+
+def test_the_examples_of_the_solver_page_run_as_written():
+    page = (ROOT / "docs" / "electrons.md").read_text(encoding="utf-8")
+    scope: dict = {"__name__": "page"}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(code, scope)
+    assert scope["field"].shape == (3, 24, 24) and scope["spectrum"].shape == (81, 2)
+    own, fields = scope["own"], scope["displacements"]
+    error = np.abs(KPMForces(own, 1e-3).forces(fields) - ExactForces(own).forces(fields)).max()
+    assert error <= own.force_bound * 1e-3
 
 
 def test_the_study_of_ones_own_is_valid():

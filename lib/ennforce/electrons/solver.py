@@ -66,12 +66,12 @@ def solve(
     """The density matrix of one configuration with a maximal error of ``tolerance`` on every element that the forces need.
 
     Every site is checked against a narrower window and widened where it disagrees; ``sampled`` checks a sample of sites alone:
-    faster, at the risk of rare resonant sites with a larger error. ``energy``: the grand potential is wanted too, which takes
-    Chebyshev moments. ``method``: chebyshev; recursion, Lanczos steps and poles where these converge at a sample of sites; or auto,
-    the same where it is predicted to be cheaper.
-    ``margin`` widens the Lanczos bounds by that fraction; where the spectrum leaves them all the same, Gershgorin's bounds take
-    over. ``bounds`` replaces both, and raises SpectrumError where the spectrum leaves them. ``dtype`` of the recursion: float32 or
-    float64, by default the first where the tolerance allows. Raises ValueError on a tolerance below what ``dtype`` gives.
+    faster, at the risk of rare resonant sites with a larger error. ``energy``: the grand potential is wanted too, which always
+    takes Chebyshev moments. ``method``: chebyshev; recursion, Lanczos steps and poles where these converge at a sample of sites
+    (on the CPU); or auto, the same where it is predicted to be cheaper. ``margin`` widens the Lanczos bounds by that fraction;
+    where the spectrum leaves them all the same, Gershgorin's bounds take over. ``bounds`` replaces both, and raises SpectrumError
+    where the spectrum leaves them. ``dtype`` of the recursion: float32 or float64, by default the first where the tolerance allows.
+    Raises ValueError on a tolerance below what ``dtype`` gives.
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
@@ -112,7 +112,7 @@ class _Solution:
             functions.append(truncated(potential, self.expansion * temperature))
         chebyshev = self._engine(functions)
         recursion: RecursionEngine | None = None
-        if method == "recursion" or (method == "auto" and not energy and self.device == "cpu"):
+        if method != "chebyshev" and not energy and self.device == "cpu":
             recursion = self._recursion(mu, chebyshev, wanted=method == "recursion")
         engine: Engine = recursion or chebyshev
         windows = Windows(engine, self.truncation)

@@ -8,6 +8,8 @@ kept is that of the wider one. (Keeping the narrower one's, strongly coupled ran
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import merge
+from itertools import islice
 
 import numpy as np
 
@@ -17,9 +19,10 @@ from ennforce.electrons.stencil import Window, whole_torus, window_around
 
 STARTS = (2, 3)  # of the two ladders of radii, 2, 4, 6, 9, 14, ... and 3, 5, 8, 12, 18, ...
 MOST_SITES = 20_000  # of a window: beyond, exact diagonalisation is near
-SAMPLE = 1 / 32  # of all sites, on which a radius is chosen
+SAMPLE = 1 / 64  # of all sites, on which a radius is chosen
 MOST_SAMPLE = 4096
 SAFETY = 3.0  # the worst of all sites against the worst of the sample, where no others are checked
+START_SAFETY = 2.0  # the same, where every site is checked afterwards
 
 Radius = int | None  # None: the whole torus
 
@@ -35,7 +38,6 @@ class Windows:
         """``sites`` are those wanted, by default all; the first ``checked`` functions are held to the tolerance, None for all."""
         self.stencil, self.tolerance, self.checked = engine.stencil, tolerance, checked
         self.sites = np.arange(self.stencil.lattice.num_sites) if sites is None else sites
-        self._known: dict = {}
         count = len(self.sites)
         wanted = min(count, MOST_SAMPLE, max(1, int(SAMPLE * count) // LANES) * LANES)
         # Golden-ratio steps spread the sample over the lattice without falling in step with its period.
@@ -66,14 +68,21 @@ class Windows:
 
     def choose(self, engine: Engine, safety: float = SAFETY) -> tuple[Radius, float]:
         """The narrowest radius at which the sample's elements agree with those of the next one; its estimated error."""
-        choices = []
-        for start in STARTS:
-            for radius, change in self._trial(engine, start, safety):
-                if safety * change.max() <= self.tolerance:
-                    choices.append((np.inf if radius is None else radius, safety * float(change.max()), radius))
-                    break
-        _, error, radius = min(choices, key=lambda choice: choice[:2])
-        return radius, error
+        known: dict[Radius, np.ndarray] = {}
+
+        def sampled(radius: Radius) -> np.ndarray:
+            if radius not in known:
+                known[radius] = engine.values(self.sample, self.window(radius))
+            return known[radius]
+
+        for radius in merge(*map(self.ladder, STARTS), key=lambda radius: np.inf if radius is None else radius):
+            if radius is None:
+                break
+            following = next(islice(self.ladder(radius), 1, None))
+            error = safety * float(self._change(sampled(following), sampled(radius)).max())
+            if error <= self.tolerance:
+                return radius, error
+        return None, 0.0
 
     def everywhere(self, engine: Engine, radius: Radius) -> np.ndarray:
         """Values of all sites at one radius, (functions, orbitals, elements, sites)."""
@@ -84,7 +93,7 @@ class Windows:
 
         It begins where the whole sample agrees: narrower windows would do for most sites, but agree by chance for some.
         """
-        radius, _ = self.choose(engine, safety=1.0)
+        radius, _ = self.choose(engine, START_SAFETY)
         radii = iter([None]) if radius is None else self.ladder(radius)
         radius = next(radii)
         values = self.everywhere(engine, radius)
@@ -98,29 +107,6 @@ class Windows:
                 error = max(error, change[change <= self.tolerance].max(initial=0.0))
             doubtful = doubtful[change > self.tolerance]
         return values, radius, error
-
-    def _trial(self, engine: Engine, start: int, safety: float) -> Iterator[tuple[Radius, np.ndarray]]:
-        """Radii of a ladder, and by how much every site of the sample changes from each to the next, till none does too much."""
-        radii = self.ladder(start)
-        radius = next(radii)
-        here = self._sampled(engine, radius)
-        while radius is not None:
-            following = next(radii)
-            there = self._sampled(engine, following)
-            change = self._change(there, here)
-            yield radius, change
-            if safety * change.max() <= self.tolerance:
-                return
-            radius, here = following, there
-        yield None, np.zeros(len(self.sample))
-
-    def _sampled(self, engine: Engine, radius: Radius) -> np.ndarray:
-        """Values of the sample, computed once for an engine."""
-        if self._known.setdefault("engine", engine) is not engine:
-            self._known = {"engine": engine}
-        if radius not in self._known:
-            self._known[radius] = engine.values(self.sample, self.window(radius))
-        return self._known[radius]
 
     def _change(self, values: np.ndarray, before: np.ndarray) -> np.ndarray:
         """The largest change of a checked element of every site."""
