@@ -1,13 +1,14 @@
 """The model card: what the network is, what it was trained on, its errors, and where it may be used."""
 
 from ennforce.io import read_json, write_atomically
-from ennforce.networks.models import Architecture
+from ennforce.networks import Architecture, build
 from ennforce.workflow import Node, run_node
 
 
 def main(node: Node) -> None:
     facts, metrics, check = (read_json(node.input[name]) for name in ("model", "metrics", "check"))
     architecture = Architecture(**facts["architecture"])
+    reach = build(architecture).receptive_radius
     model = {key: value for key, value in facts["model"].items() if key not in ("name", "lattice")}
     low, high = facts["field_range"]
     errors = "".join(
@@ -18,10 +19,10 @@ def main(node: Node) -> None:
 
 **What it is.** A lattice-equivariant network of {facts["parameters"]} parameters for the {facts["model"]["name"]} model on the
 {architecture.lattice} lattice; field type `{architecture.field_type}`; width {architecture.width}, depth {architecture.depth},
-reach {architecture.receptive_radius} sites. Target: the {facts["target"]} force.
+reach {reach} sites. Target: the {facts["target"]} force.
 
 **Valid for** {", ".join(f"{key} = {value}" for key, value in model.items())};
-fields between {low:.3g} and {high:.3g}; tori of even lengths from {2 * architecture.receptive_radius} sites on.
+fields between {low:.3g} and {high:.3g}; tori of even lengths from {2 * reach} sites on.
 
 **Trained on** data set `{facts["dataset"]}` ({facts["training"]["steps"]} steps; best weights of step {facts["best_step"]}).
 Labels against exact diagonalisation: largest density error {check["quench"]["max_density_error"]:.1e} (quench),

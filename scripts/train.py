@@ -8,8 +8,8 @@ import torch
 
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import file_digest, provenance, read_dataset, write_atomically
+from ennforce.networks import Architecture
 from ennforce.networks.export import save_model
-from ennforce.networks.models import Architecture
 from ennforce.training.dataset import Samples, with_total_force
 from ennforce.training.loop import Recipe, fit
 from ennforce.workflow import Node, run_node

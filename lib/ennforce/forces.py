@@ -17,8 +17,8 @@ import torch
 from ennforce.electrons import Electrons, ExactElectrons, solve
 from ennforce.electrons.bounds import MARGIN
 from ennforce.hamiltonians import DensityMatrix, Hamiltonian, from_parameters
-from ennforce.networks.export import ExpandedNetwork, load_model
-from ennforce.networks.models import EquivariantNetwork
+from ennforce.networks import ForceNetwork
+from ennforce.networks.export import TiledNetwork, load_model
 
 
 @runtime_checkable
@@ -126,7 +126,7 @@ class NetworkForces:
     Works on any torus of even lengths not smaller than twice the receptive radius; ``model`` is the lattice model of training.
     """
 
-    def __init__(self, network: EquivariantNetwork, model: Hamiltonian, target: str = "electronic") -> None:
+    def __init__(self, network: ForceNetwork, model: Hamiltonian, target: str = "electronic") -> None:
         field_type = str(model.field_type)
         trained = network.architecture
         if (trained.lattice, trained.field_type) != (model.lattice.name, field_type):
@@ -135,7 +135,7 @@ class NetworkForces:
                 f"{field_type} on the {model.lattice.name} lattice: load a network trained for this model"
             )
         self.model, self.target = model, target
-        self.network = ExpandedNetwork(network)
+        self.network = TiledNetwork(network)
 
     @classmethod
     def load(cls, folder: str | Path, model: Hamiltonian | None = None) -> NetworkForces:

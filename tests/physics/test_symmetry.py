@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ennforce.lattice import Lattice
+from ennforce.networks import Architecture, EquivariantNetwork
 from ennforce.networks.layers import EquivariantConv
-from ennforce.networks.models import Architecture, EquivariantNetwork
 from ennforce.symmetry import FieldType, intertwiner_basis
 from ennforce.symmetry.groups import PointGroup
 from ennforce.symmetry.intertwiners import stencil_permutation
@@ -186,4 +186,4 @@ def test_receptive_radius_is_what_the_architecture_says():
     fields = torch.randn(1, 1, 20, 20, requires_grad=True)
     network.on_torus(fields)[0, 0, 10, 10].backward()
     reached = torch.nonzero(fields.grad[0, 0]) - 10
-    assert reached.abs().max() == architecture.receptive_radius
+    assert reached.abs().max() == network.receptive_radius

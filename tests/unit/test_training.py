@@ -11,8 +11,8 @@ from ennforce.forces import NetworkForces
 from ennforce.hamiltonians import Holstein
 from ennforce.io import DataError
 from ennforce.lattice import Lattice
-from ennforce.networks.export import ExpandedNetwork, load_model, save_model
-from ennforce.networks.models import Architecture, EquivariantNetwork
+from ennforce.networks import Architecture, EquivariantNetwork
+from ennforce.networks.export import TiledNetwork, load_model, save_model
 from ennforce.training import loop
 from ennforce.training.dataset import Samples, assemble, configurations, split_trajectories, with_total_force
 from ennforce.training.metrics import force_errors
@@ -136,7 +136,7 @@ def folder(tmp_path):
 def test_a_model_round_trips_and_its_expanded_filters_agree(folder):
     network, _ = load_model(folder)
     fields = torch.as_tensor(samples().fields)
-    np.testing.assert_allclose(ExpandedNetwork(network).on_torus(fields), network.on_torus(fields).detach(), atol=1e-6)
+    np.testing.assert_allclose(TiledNetwork(network).on_torus(fields), network.on_torus(fields).detach(), atol=1e-6)
     forces = NetworkForces.load(folder, MODEL.resized(16, 12))
     assert forces.forces(np.zeros((3, 16, 12))).shape == (3, 16, 12)
     np.testing.assert_array_equal(forces.forces(np.zeros((16, 12))), 0.0)
@@ -149,14 +149,14 @@ def test_expanded_networks_agree_with_the_training_graph(architecture):
     fields = torch.randn(2, 1, 12, 16)
     reference = network.on_torus(fields).detach()
     torch.testing.assert_close(
-        ExpandedNetwork(network).on_torus(fields), reference, rtol=0, atol=1e-6 * float(reference.abs().max()) * 10
+        TiledNetwork(network).on_torus(fields), reference, rtol=0, atol=1e-6 * float(reference.abs().max()) * 10
     )
 
 
 @pytest.mark.parametrize("tile", [5, 8, 16])
 def test_forces_do_not_depend_on_the_tiling(tile):
     torch.manual_seed(0)
-    network = ExpandedNetwork(EquivariantNetwork(Architecture(width=1, depth=2), 0.7, 0.4))
+    network = TiledNetwork(EquivariantNetwork(Architecture(width=1, depth=2), 0.7, 0.4))
     fields = torch.randn(2, 1, 18, 14)
     torch.testing.assert_close(network.on_torus(fields, tile), network.on_torus(fields, 100), rtol=1e-5, atol=1e-6)
 

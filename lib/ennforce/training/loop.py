@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim import swa_utils
 
 from ennforce.io import write_atomically
-from ennforce.networks.models import Architecture, EquivariantNetwork
+from ennforce.networks import Architecture, ForceNetwork, build
 from ennforce.training.dataset import Samples
 
 WARM_UP = 0.03  # share of the steps
@@ -38,7 +38,7 @@ class Recipe:
 class Trained:
     """The best network of a training and its history, rows (step, training loss, validation error), both relative."""
 
-    network: EquivariantNetwork
+    network: ForceNetwork
     history: np.ndarray
     best_step: int
 
@@ -89,7 +89,7 @@ class _Training:
         self.fields = torch.as_tensor(training.fields, device=device)
         self.forces = torch.as_tensor(training.forces, device=device)
         self.variance = float(training.forces.var())
-        self.network = EquivariantNetwork(architecture, float(training.fields.std()), self.variance**0.5).to(device)
+        self.network = build(architecture, float(training.fields.std()), self.variance**0.5).to(device)
         decay = 1.0 - 1.0 / max(2.0, AVERAGING * recipe.steps)
         self.averaged = swa_utils.AveragedModel(self.network, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(decay))
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
@@ -118,7 +118,7 @@ class _Training:
 
     def validate(self) -> None:
         """Add a row to the history; keep the averaged weights if they are the best so far."""
-        smoothed = cast(EquivariantNetwork, self.averaged.module)
+        smoothed = cast(ForceNetwork, self.averaged.module)
         error = relative_error(smoothed, self.validation)
         self.history.append((self.step, math.sqrt(self.loss / self.since), error))
         self.loss, self.since = 0.0, 0
@@ -142,7 +142,7 @@ class _Training:
 
 
 @torch.no_grad()
-def predict(network: EquivariantNetwork, fields: np.ndarray, batch: int = 8) -> np.ndarray:
+def predict(network: ForceNetwork, fields: np.ndarray, batch: int = 8) -> np.ndarray:
     """Predicted target forces of (sample, component, Ly, Lx) fields."""
     device = next(network.parameters()).device
     parts = [
@@ -151,7 +151,7 @@ def predict(network: EquivariantNetwork, fields: np.ndarray, batch: int = 8) -> 
     return np.concatenate(parts)
 
 
-def relative_error(network: EquivariantNetwork, samples: Samples) -> float:
+def relative_error(network: ForceNetwork, samples: Samples) -> float:
     """RMSE over the standard deviation of the true force."""
     residual = predict(network, samples.fields) - samples.forces
     return float(np.sqrt(np.mean(residual.astype(float) ** 2)) / samples.forces.astype(float).std())

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ennforce.lattice import Lattice
-from ennforce.networks.models import EquivariantNetwork
+from ennforce.networks import ForceNetwork
 from ennforce.symmetry import FieldType
 
 
@@ -25,7 +25,7 @@ def force_errors(predicted: np.ndarray, exact: np.ndarray) -> dict[str, float]:
 
 
 @torch.no_grad()
-def equivariance_error(network: EquivariantNetwork, fields: np.ndarray, odd: bool = True) -> float:
+def equivariance_error(network: ForceNetwork, fields: np.ndarray, odd: bool = True) -> float:
     """Largest |F(g Q) - g F(Q)| / rms F over every point-group element, with and without the internal Z2, each translated.
 
     ``fields``: (sample, component, L, L), on a square torus; every element comes with a random translation.

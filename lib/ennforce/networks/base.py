@@ -1,0 +1,74 @@
+"""What every force network is: settings to build it again, a reach, and forces on the inner sites of a field with its halo."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything needed to build a network again; what ``width`` and ``depth`` count is told by each kind's class.
+
+    ``kind``: a key of ``networks.KINDS``. ``first_radius`` and ``radius``: stencil reach of the first and the other layers.
+    ``mixed``: odd and even hidden features, else odd alone.
+    """
+
+    kind: str = "enn"
+    lattice: str = "square"
+    field_type: str = "1xA1o"
+    width: int = 4
+    depth: int = 4
+    first_radius: int = 2
+    radius: int = 1
+    mixed: bool = True
+
+
+class ForceNetwork(nn.Module, ABC):
+    """Local fields to on-site forces of the same field type, (batch, C, Ly, Lx).
+
+    ``forward`` takes fields that carry a halo of ``receptive_radius`` sites and returns forces on the inner sites, so that any
+    tiling gives the same forces; ``on_torus`` pads once. Fields are divided by ``field_scale``, results multiplied by
+    ``force_scale``: subclasses see and return numbers of order one.
+    """
+
+    field_scale: torch.Tensor
+    force_scale: torch.Tensor
+
+    def __init__(self, architecture: Architecture, field_scale: float = 1.0, force_scale: float = 1.0) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.register_buffer("field_scale", torch.tensor(float(field_scale)))
+        self.register_buffer("force_scale", torch.tensor(float(force_scale)))
+
+    @property
+    @abstractmethod
+    def receptive_radius(self) -> int:
+        """Sites further than this along an axis do not influence the force."""
+
+    @property
+    @abstractmethod
+    def multiply_adds(self) -> int:
+        """Multiply-adds a site at inference, halos not counted."""
+
+    @abstractmethod
+    def response(self, fields: torch.Tensor) -> torch.Tensor:
+        """Scaled forces on the inner sites from scaled fields with their halo."""
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        return self.response(fields / self.field_scale) * self.force_scale
+
+    def on_torus(self, fields: torch.Tensor) -> torch.Tensor:
+        """Periodic boundary: pads once by the whole receptive radius."""
+        return self(functional.pad(fields, (self.receptive_radius,) * 4, mode="circular"))
+
+    def expanded(self) -> nn.Module:
+        """The same function, frozen and made fast for inference: fields with their halo to forces."""
+        return self.eval().requires_grad_(False)
+
+    def describe(self) -> dict:
+        return asdict(self.architecture)
