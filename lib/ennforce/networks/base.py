@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -33,9 +34,10 @@ class ForceNetwork(nn.Module, ABC):
 
     ``forward`` takes fields that carry a halo of ``receptive_radius`` sites and returns forces on the inner sites, so that any
     tiling gives the same forces; ``on_torus`` pads once. Fields are divided by ``field_scale``, results multiplied by
-    ``force_scale``: subclasses see and return numbers of order one.
+    ``force_scale``: subclasses see and return numbers of order one. ``augmented``: trained on randomly transformed samples.
     """
 
+    augmented: ClassVar[bool] = False
     field_scale: torch.Tensor
     force_scale: torch.Tensor
 
@@ -72,3 +74,12 @@ class ForceNetwork(nn.Module, ABC):
 
     def describe(self) -> dict:
         return asdict(self.architecture)
+
+
+def require_scalar(architecture: Architecture) -> None:
+    """Raise ValueError unless the field is one odd scalar of the square lattice, as the published alternatives assume."""
+    if (architecture.lattice, architecture.field_type) != ("square", "1xA1o"):
+        raise ValueError(
+            f"network kind {architecture.kind!r} is defined for a field 1xA1o on the square lattice, not for "
+            f"{architecture.field_type} on the {architecture.lattice} lattice: use kind 'enn'"
+        )

@@ -1,0 +1,79 @@
+"""The equivariant network as an energy: forces are its exact gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from ennforce.networks.base import Architecture
+from ennforce.networks.expanded import ExpandedNetwork
+from ennforce.networks.layers import EquivariantConv
+from ennforce.networks.models import EquivariantNetwork
+from ennforce.symmetry import FieldType
+
+
+class EnergyNetwork(EquivariantNetwork):
+    """``enn_energy``: the body of ``enn``, read out as an even invariant local energy e_i; F = -d(sum_i e_i)/dQ.
+
+    Exactly equivariant over the point group and exactly odd for an odd field, being the gradient of an invariant; curl-free, so
+    that dF_i/dQ_j = dF_j/dQ_i. Any lattice and field type that ``enn`` takes. ``width`` and ``depth`` as in ``enn``; raises
+    ValueError without ``mixed``: odd features have no linear even read-out.
+    """
+
+    def __init__(self, architecture: Architecture, field_scale: float = 1.0, force_scale: float = 1.0) -> None:
+        if not architecture.mixed:
+            raise ValueError("network kind 'enn_energy' reads an even energy from even features: set mixed to true")
+        super().__init__(architecture, field_scale, force_scale)
+        self.readout = EquivariantConv(architecture.lattice, self.readout.in_type, FieldType.parse("A1e"), 0)
+        self.readout.bias = None  # a constant energy makes no force
+
+    @property
+    def receptive_radius(self) -> int:
+        return 2 * super().receptive_radius
+
+    @property
+    def multiply_adds(self) -> int:
+        """Forward pass, and a backward pass that costs as much: derivatives by the fields alone."""
+        return 2 * super().multiply_adds
+
+    def local_energies(self, fields: torch.Tensor) -> torch.Tensor:
+        """Energies (batch, 1, Ly, Lx), up to a constant, of fields that carry a halo of half the receptive radius."""
+        return super().response(fields / self.field_scale) * (self.force_scale * self.field_scale)
+
+    def response(self, fields: torch.Tensor) -> torch.Tensor:
+        trained = any(parameter.requires_grad for parameter in self.parameters())
+        return negative_gradient(super().response, fields, self.receptive_radius, trained)
+
+    def expanded(self) -> nn.Module:
+        return ExpandedEnergy(self)
+
+
+class ExpandedEnergy(nn.Module):
+    """The same forces for inference, as the gradient of a network of plain convolutions."""
+
+    def __init__(self, network: EnergyNetwork) -> None:
+        super().__init__()
+        self.halo = network.receptive_radius
+        self.field_scale = float(network.field_scale)  # the expanded energies are in units of force_scale alone
+        self.energies = ExpandedNetwork(network)
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        return self.field_scale * negative_gradient(self.energies, fields, self.halo)
+
+
+def negative_gradient(
+    energies: Callable[[torch.Tensor], torch.Tensor], fields: torch.Tensor, halo: int, trained: bool = False
+) -> torch.Tensor:
+    """-d(sum of local energies)/d(fields) on the sites inside the halo, also where the caller has switched gradients off.
+
+    Differentiable again where gradients are on and anything is there to differentiate by: the fields, or ``trained`` weights.
+    """
+    again = torch.is_grad_enabled() and (fields.requires_grad or trained)
+    with torch.inference_mode(False), torch.enable_grad():
+        if not fields.requires_grad:
+            # A clone: tensors of inference mode can never enter a graph.
+            fields = fields.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(energies(fields).sum(), fields, create_graph=again)
+    return -gradient[..., halo:-halo, halo:-halo]
