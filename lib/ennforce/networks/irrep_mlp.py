@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from ennforce.networks.base import Architecture
 from ennforce.networks.neighbourhood import RADIUS, NeighbourhoodIrreps
@@ -15,6 +16,7 @@ from ennforce.networks.odd import OddNetwork
 from ennforce.symmetry import PointGroup, intertwiner_basis
 
 Irreps = dict[str, torch.Tensor]  # by label, each (copies, dim, sites)
+SITES = 2048  # worked on at once: their products stay in the processor's cache
 
 
 def clebsch_gordan(group: PointGroup, first: str, second: str, product: str) -> np.ndarray:
@@ -128,10 +130,19 @@ class IrrepNetwork(OddNetwork):
         return self.irreps.multiply_adds + 2 * gated + sum(layer.multiply_adds for layer in self.stages)
 
     def response_of_one_sign(self, fields: torch.Tensor) -> torch.Tensor:
-        batch, _, height, width = fields.shape
+        irreps = self.irreps(fields)
         # Sites last: every contraction is then a matrix product over channels.
-        irreps = {label: x.permute(1, 2, 0, 3, 4).flatten(2) for label, x in self.irreps(fields).items()}
+        parts = zip(*(x.permute(1, 2, 0, 3, 4).flatten(2).split(SITES, dim=2) for x in irreps.values()), strict=True)
+        if torch.is_grad_enabled():
+            # Products of one training batch would fill gigabytes: the backward pass makes them again, part by part.
+            forces = [checkpoint(self._forces, *part, use_reentrant=False) for part in parts]
+        else:
+            forces = [self._forces(*part) for part in parts]
+        return torch.cat(forces).reshape(irreps["A1"][:, 0].shape)
+
+    def _forces(self, *values: torch.Tensor) -> torch.Tensor:
+        """Forces (sites,) from the neighbourhood's irreps in their order."""
+        irreps = dict(zip(self.irreps.copies, values, strict=True))
         for layer in self.stages[:-1]:
             irreps = gate(layer(irreps))
-        force = self.stages[-1](irreps)["A1"]
-        return force.reshape(batch, 1, height - 2 * RADIUS, width - 2 * RADIUS)
+        return self.stages[-1](irreps)["A1"].flatten()
