@@ -47,7 +47,8 @@ class EnergyNetwork(EquivariantNetwork):
         return negative_gradient(super().response, fields, self.receptive_radius, trained)
 
     def expanded(self) -> nn.Module:
-        return ExpandedEnergy(self)
+        with torch.inference_mode(False):  # weights made in inference mode could never be differentiated through
+            return ExpandedEnergy(self)
 
 
 class ExpandedEnergy(nn.Module):
