@@ -28,6 +28,10 @@ class EnergyNetwork(EquivariantNetwork):
         super().__init__(architecture, field_scale, force_scale)
         self.readout = EquivariantConv(architecture.lattice, self.readout.in_type, FieldType.parse("A1e"), 0)
         self.readout.bias = None  # a constant energy makes no force
+        with torch.no_grad():
+            # A force sums the slopes of all local energies that reach its site: so it starts out of order one, as in ``enn``.
+            for weight in self.readout.parameters():
+                weight.div_((self.receptive_radius + 1) ** 2)
 
     @property
     def receptive_radius(self) -> int:
