@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -24,7 +25,7 @@ def neighbours() -> list[Shift]:
     return list(Lattice("square", (1, 1)).ball(CUTOFF)[1:])
 
 
-def couplings(degrees_in: tuple[int, ...]) -> dict[tuple[int, int, int], torch.Tensor]:
+def couplings(degrees_in: Iterable[int], degrees_out: Iterable[int]) -> dict[tuple[int, int, int], torch.Tensor]:
     """Couplings of a neighbour's feature to the harmonic of its direction: (l_in, l_harmonic, l_out) to (neighbours, d_out, d_in).
 
     Raises ImportError where e3nn is not installed.
@@ -38,7 +39,7 @@ def couplings(degrees_in: tuple[int, ...]) -> dict[tuple[int, int, int], torch.T
     for l_in in degrees_in:
         for l_sh in DEGREES:
             harmonics = o3.spherical_harmonics(l_sh, positions, normalize=True, normalization="component")
-            for l_out in DEGREES:
+            for l_out in degrees_out:
                 if abs(l_in - l_sh) <= l_out <= l_in + l_sh and (l_in + l_sh + l_out) % 2 == 0:
                     symbol = o3.wigner_3j(l_in, l_sh, l_out, dtype=torch.float64) * (2 * l_out + 1) ** 0.5
                     result[l_in, l_sh, l_out] = torch.einsum("ish,ns->nhi", symbol, harmonics)
@@ -60,7 +61,7 @@ class MessageConv(nn.Module):
         super().__init__()
         self.channels_in, self.channels_out = channels_in, channels_out
         self.paths = []
-        for path, basis in couplings(tuple(channels_in)).items():
+        for path, basis in couplings(channels_in, channels_out).items():
             self.paths.append(path)
             self.register_buffer("coupling_" + "_".join(map(str, path)), basis, persistent=False)
         sizes = [channels_out[out] * channels_in[l_in] for l_in, _, out in self.paths]
@@ -70,9 +71,10 @@ class MessageConv(nn.Module):
         self.register_buffer("radial", torch.exp(-((distances[:, None] - centres) ** 2) / (CUTOFF / RADIAL)), persistent=False)
         self.hidden = nn.Linear(RADIAL, RADIAL)
         self.weights = nn.Linear(RADIAL, sum(sizes), bias=False)
-        self.own = nn.ParameterDict(
-            {str(degree): nn.Parameter(torch.randn(channels_out[degree], n) * n**-0.5) for degree, n in channels_in.items()}
-        )
+        self.own = nn.ParameterDict()
+        for degree in sorted(channels_in.keys() & channels_out.keys()):
+            weight = torch.randn(channels_out[degree], channels_in[degree])
+            self.own[str(degree)] = nn.Parameter(weight * channels_in[degree] ** -0.5)
         self.bias = nn.Parameter(torch.zeros(channels_out[0]))
         self.sizes = sizes
         incoming = {degree: sum(channels_in[i] for i, _, out in self.paths if out == degree) for degree in channels_out}
@@ -99,9 +101,9 @@ class MessageConv(nn.Module):
             weight = weight.reshape(-1, self.channels_out[l_out], self.channels_in[l_in])
             basis = getattr(self, "coupling_" + "_".join(map(str, path))).to(weight.dtype)
             blocks[l_out, l_in][..., dy, dx] += gain * torch.einsum("noi,nhk->ohikn", weight, basis)
-        for degree in self.channels_in:
-            identity = torch.eye(2 * degree + 1, dtype=self.bias.dtype, device=self.bias.device)
-            blocks[degree, degree][..., RADIUS, RADIUS] += torch.einsum("oi,hk->ohik", self.own[str(degree)], identity)
+        for degree, weight in self.own.items():
+            identity = torch.eye(2 * int(degree) + 1, dtype=weight.dtype, device=weight.device)
+            blocks[int(degree), int(degree)][..., RADIUS, RADIUS] += torch.einsum("oi,hk->ohik", weight, identity)
         return torch.cat(
             [torch.cat([blocks[o, i].flatten(2, 3).flatten(0, 1) for i in self.channels_in], dim=1) for o in self.channels_out]
         )
@@ -114,9 +116,10 @@ class MessageConv(nn.Module):
 class EuclideanNetwork(OddNetwork):
     """``euclidean``: layers of messages over all neighbours within 2.3 lattice constants and gates, read out from the scalars.
 
-    Features are ``width`` copies of 0e, 1o and 2e; ``depth``: layers, each reaching two sites further. Exactly equivariant under
-    every rotation and reflection, those of the lattice included, and exactly odd (antisymmetrised). The components that change sign
-    under z -> -z stay zero and are computed all the same, as such networks do. Raises ImportError without e3nn.
+    Features are ``width`` copies of 0e, 1o and 2e, scalars alone after the last of ``depth`` layers; the reach is 2 ``depth``.
+    Exactly equivariant under every rotation and reflection, those of the lattice included, and exactly odd (antisymmetrised).
+    Components that change sign under z -> -z stay zero and are computed all the same, as such networks do. Raises ImportError
+    without e3nn.
     """
 
     def __init__(self, architecture: Architecture, field_scale: float = 1.0, force_scale: float = 1.0) -> None:
@@ -124,7 +127,8 @@ class EuclideanNetwork(OddNetwork):
         width, depth = architecture.width, architecture.depth
         hidden = dict.fromkeys(DEGREES, width)
         gated = hidden | {0: width * len(DEGREES)}  # scalars, then a gate for every copy of the other degrees
-        self.layers = nn.ModuleList(MessageConv(hidden if n else {0: 1}, gated) for n in range(depth))
+        inputs, outputs = [{0: 1}, *[hidden] * (depth - 1)], [*[gated] * (depth - 1), {0: width}]
+        self.layers = nn.ModuleList(MessageConv(*channels) for channels in zip(inputs, outputs, strict=True))
         self.readout = nn.Conv2d(width, 1, 1, bias=False)
 
     @property
@@ -139,16 +143,19 @@ class EuclideanNetwork(OddNetwork):
         features = fields
         for layer in self.layers:
             update = self._gate(layer(features))
-            inner = features[..., RADIUS:-RADIUS, RADIUS:-RADIUS]
-            features = update + inner if inner.shape == update.shape else update
-        return self.readout(features[:, : self.architecture.width])
+            kept = features[:, : update.shape[1], RADIUS:-RADIUS, RADIUS:-RADIUS]  # the last layer keeps the scalars
+            features = update + kept if kept.shape == update.shape else update
+        return self.readout(features)
 
     def _gate(self, features: torch.Tensor) -> torch.Tensor:
         """SiLU of the scalars; every copy of a higher degree times one sigmoid."""
         width = self.architecture.width
+        if features.shape[1] == width:
+            return functional.silu(features)
         sizes = [(2 * degree + 1) * width for degree in DEGREES[1:]]
         scalars, gates, *others = features.split([width, len(sizes) * width, *sizes], dim=1)
-        kept = [functional.silu(scalars)]
-        for other, gate in zip(others, gates.split(width, dim=1), strict=True):
-            kept.append((other.unflatten(1, (width, -1)) * torch.sigmoid(gate)[:, :, None]).flatten(1, 2))
-        return torch.cat(kept, dim=1)
+        gated = [
+            (other.unflatten(1, (width, -1)) * torch.sigmoid(gate)[:, :, None]).flatten(1, 2)
+            for other, gate in zip(others, gates.split(width, dim=1), strict=True)
+        ]
+        return torch.cat([functional.silu(scalars), *gated], dim=1)
