@@ -68,7 +68,9 @@ class PointGroup:
         for generator in generators:
             matrix = np.linalg.inv(basis).T @ generator @ basis.T
             if not np.allclose(matrix, np.round(matrix)):
-                raise ValueError(f"the generator {np.round(generator, 3).tolist()} does not keep the lattice: choose its basis to fit")
+                raise ValueError(
+                    f"the generator {np.round(generator, 3).tolist()} does not keep the lattice: choose its basis to fit"
+                )
             integers.append(np.round(matrix).astype(int))
         return cls.from_generators(integers, basis)
 
@@ -222,6 +224,8 @@ class PointGroup:
         for _ in range(3):
             projection = np.tensordot(character, tensor, axes=1) * dimension / norm
             if round(float(np.trace(projection))) == dimension:
+                if dimension == len(projection):
+                    return tensor
                 space = projection_basis(projection)
                 return np.einsum("ai,gij,bj->gab", space, tensor, space)
             tensor = _product(tensor, self.cartesian)
