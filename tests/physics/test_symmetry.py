@@ -73,7 +73,7 @@ def test_intertwiners_commute_and_are_counted_by_the_character_formula(lattice, 
     expected = np.mean([np.trace(rho_in[g]) * np.trace(rho_out[g]) * np.trace(permutation[g]) for g in range(len(group))])
     assert len(basis) == round(expected)
     for g in range(len(group)):
-        transformed = np.einsum("ab,nbcs,dc,ts->nadt", rho_out[g], basis, rho_in[g], permutation[g])
+        transformed = np.einsum("ab,nbcs,dc,ts->nadt", rho_out[g], basis, rho_in[g], permutation[g], optimize=True)
         np.testing.assert_allclose(transformed, basis, atol=1e-10)
     flat = basis.reshape(len(basis), -1)
     np.testing.assert_allclose(flat @ flat.T, np.eye(len(basis)), atol=1e-10)

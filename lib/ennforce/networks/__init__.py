@@ -2,8 +2,9 @@
 
 from ennforce.networks.base import Architecture, ForceNetwork
 from ennforce.networks.models import EquivariantNetwork
+from ennforce.networks.typed import TypedNetwork
 
-KINDS: dict[str, type[ForceNetwork]] = {"enn": EquivariantNetwork}
+KINDS: dict[str, type[ForceNetwork]] = {"enn": EquivariantNetwork, "typed": TypedNetwork}
 
 
 def build(architecture: Architecture, field_scale: float = 1.0, force_scale: float = 1.0) -> ForceNetwork:
@@ -13,4 +14,4 @@ def build(architecture: Architecture, field_scale: float = 1.0, force_scale: flo
     return KINDS[architecture.kind](architecture, field_scale, force_scale)
 
 
-__all__ = ["KINDS", "Architecture", "EquivariantNetwork", "ForceNetwork", "build"]
+__all__ = ["KINDS", "Architecture", "EquivariantNetwork", "ForceNetwork", "TypedNetwork", "build"]

@@ -42,7 +42,7 @@ def filter_basis(lattice_name: str, label_in: str, label_out: str, radius: int) 
     basis = intertwiner_basis(group, group.representation(label_in), group.representation(label_out), shifts)
     filters = np.zeros((*basis.shape[:3], *(2 * radius + 1,) * lattice.dimension))
     for position, shift in enumerate(shifts):
-        filters[(..., *(s + radius for s in shift))] = basis[..., position]
+        filters[(slice(None),) * 3 + tuple(s + radius for s in shift)] = basis[..., position]
     return filters
 
 
@@ -71,12 +71,12 @@ class EquivariantConv(nn.Module):
                         blocks[o, i] = basis
         if not blocks:
             raise ValueError(
-                f"no equivariant map leads from {in_type} to {out_type} within radius {radius}: a term of each must agree in parity and degree"
+                f"no equivariant map leads from {in_type} to {out_type} within radius {radius}: parity and degree must agree"
             )
         for (o, i), basis in blocks.items():
             # Unit gain: each output channel then has the variance of the input channels.
-            fan = sum(len(b) * in_type.terms[j].count for (p, j), b in blocks.items() if p == o)
-            weight = torch.randn(len(basis), out_type.terms[o].count, in_type.terms[i].count) * (basis.shape[1] / fan) ** 0.5
+            fan = sum(len(b) * in_type.terms[j].copies for (p, j), b in blocks.items() if p == o)
+            weight = torch.randn(len(basis), out_type.terms[o].copies, in_type.terms[i].copies) * (basis.shape[1] / fan) ** 0.5
             self.pairs.append((o, i))
             self.register_parameter(f"weight_{o}_{i}", nn.Parameter(weight))
             # Bases stay in float64 and are cast when used: a network in float64 is then symmetric to float64's rounding.
@@ -138,10 +138,10 @@ def _bias_pattern(group: PointGroup, field_type: FieldType) -> np.ndarray:
     start, dim = 0, field_type.dim(group)
     for term in field_type.terms:
         rho = group.representation(term.label)
-        size = term.dim(group) // term.count
+        size = term.dim(group) // term.copies
         # Length sqrt(d): on permutations the constant is 1 on every channel.
         constants = projection_basis(rho.mean(axis=0)) * rho.shape[1] ** 0.5 if term.parity > 0 and term.degree == 0 else ()
-        for _ in range(term.count):
+        for _ in range(term.copies):
             for constant in constants:
                 column = np.zeros(dim)
                 column[start : start + size] = constant

@@ -17,19 +17,19 @@ TERM = re.compile(
 
 
 class Term(NamedTuple):
-    """``count`` copies of a point-group representation times an internal one: parity +1 or -1, degree l of O(3)."""
+    """So many ``copies`` of a point-group representation times an internal one: parity +1 or -1, degree l of O(3)."""
 
-    count: int
+    copies: int
     label: str
     parity: int
     degree: int = 0
 
     def __str__(self) -> str:
-        return f"{self.count}x{self.label}{f'l{self.degree}' if self.degree else ''}{'e' if self.parity > 0 else 'o'}"
+        return f"{self.copies}x{self.label}{f'l{self.degree}' if self.degree else ''}{'e' if self.parity > 0 else 'o'}"
 
     def dim(self, group: PointGroup) -> int:
         """Number of channels of all copies."""
-        return self.count * group.representation(self.label).shape[1] * (2 * self.degree + 1)
+        return self.copies * group.representation(self.label).shape[1] * (2 * self.degree + 1)
 
     def internal(self, rotation: np.ndarray) -> np.ndarray:
         """The action of an orthogonal matrix Q (3, 3) on m: D(det(Q) Q), times the parity where det(Q) = -1."""
@@ -42,9 +42,9 @@ class FieldType:
     """A direct sum of terms: copies of a point-group representation with an internal parity and degree.
 
     Labels are Mulliken's of the irreps, ``R`` for the regular representation, ``R/a.b`` for its quotient by the subgroup that
-    elements a and b generate. The internal symmetry is O(3), which knows nothing of the lattice's rotations; its element -1 is the
-    Z2 under which parity e is even and o is odd: particle-hole for scalars, time reversal for spins. Channels run term by term, copy by
-    copy, point-group index by index, then m.
+    elements a and b generate. The internal symmetry is O(3), which knows nothing of the lattice's rotations; its element -1 is
+    the Z2 under which parity e is even and o is odd: particle-hole for scalars, time reversal for spins. Channels run term by term,
+    copy by copy, point-group index by index, then m.
 
     >>> FieldType.parse("A1o")            # Holstein's Q: a scalar of the site, odd under particle-hole
     FieldType.parse('1xA1o')
@@ -100,18 +100,17 @@ class FieldType:
             rho = group.representation(term.label)
             size = rho.shape[1] * (2 * term.degree + 1)
             block = np.einsum("gij,mn->gimjn", rho, np.eye(2 * term.degree + 1)).reshape(len(group), size, size)
-            blocks += [block] * term.count
+            blocks += [block] * term.copies
         return _direct_sum(blocks)
 
     def internal(self, group: PointGroup, rotation: np.ndarray) -> np.ndarray:
-        """The action of an internal orthogonal matrix (3, 3), shape (dim, dim); -1 is the Z2. Raises ValueError if not orthogonal."""
+        """The action of an internal orthogonal matrix (3, 3), shape (dim, dim); ValueError if not orthogonal."""
         rotation = np.asarray(rotation, dtype=float)
         if rotation.shape != (3, 3) or not np.allclose(rotation @ rotation.T, np.eye(3)):
             raise ValueError(f"an internal rotation must be an orthogonal 3 x 3 matrix, not {np.round(rotation, 3).tolist()}")
         blocks = []
         for term in self.terms:
-            copies = term.dim(group) // (2 * term.degree + 1)
-            blocks += [term.internal(rotation)] * copies
+            blocks += [term.internal(rotation)] * (term.dim(group) // (2 * term.degree + 1))
         return _direct_sum([block[None] for block in blocks])[0]
 
     def parities(self, group: PointGroup) -> np.ndarray:

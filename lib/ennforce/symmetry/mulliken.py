@@ -79,7 +79,7 @@ class _Axes:
         if order == 1:
             return np.diag([0.0] * (len(rotation) - 1) + [1.0])
         turn = rotation * np.sign(np.linalg.det(rotation))
-        return sum(np.linalg.matrix_power(turn, n) for n in range(order)) / order
+        return np.mean([np.linalg.matrix_power(turn, n) for n in range(order)], axis=0)
 
     def mirrored(self, character: np.ndarray) -> float:
         return float(np.sign(character[self.mirror]))

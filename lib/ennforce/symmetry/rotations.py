@@ -65,7 +65,9 @@ def check_degree(degree: int) -> int:
 def wigner(degree: int, rotation: np.ndarray) -> np.ndarray:
     """How the components of degree l turn under a proper rotation (3, 3): orthogonal, (2l + 1, 2l + 1)."""
     basis = _tensors(check_degree(degree))
-    product = functools.reduce(np.kron, [rotation] * degree, np.eye(1))
+    product = np.eye(1)
+    for _ in range(degree):
+        product = np.kron(product, rotation)
     return basis @ product @ basis.T
 
 
