@@ -71,7 +71,7 @@ class EquivariantConv(nn.Module):
                         blocks[o, i] = basis
         if not blocks:
             raise ValueError(
-                f"no equivariant map leads from {in_type} to {out_type} within radius {radius}: parity and degree must agree"
+                f"no equivariant map leads from {in_type} to {out_type} within radius {radius}: no parity, degree and irrep are in both"
             )
         for (o, i), basis in blocks.items():
             # Unit gain: each output channel then has the variance of the input channels.

@@ -106,9 +106,7 @@ class TensorProduct(Nonlinearity):
         for o, target in enumerate(out_type.terms):
             found = [(i, j, c) for i, j, c in _couplings(group, in_type, target)]
             if not found:
-                raise ValueError(
-                    f"no product of two terms of {in_type} makes a {target}: labels, parities, degrees or copies do not fit"
-                )
+                raise ValueError(f"no product of two terms of {in_type} makes {target}: label, parity, degree or copies do not fit")
             for i, j, couplings in found:
                 # Unit gain: couplings are of unit norm, spread over the components of the output.
                 gain = (couplings.shape[1] / (len(couplings) * len(found))) ** 0.5

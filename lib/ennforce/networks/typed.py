@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -17,19 +19,16 @@ class Block(nn.Module):
     def __init__(self, lattice: str, hidden: FieldType, radius: int) -> None:
         super().__init__()
         group = point_group(lattice)
-        self.saturated, self.product, self.gate = (
-            Saturated(group, hidden),
-            TensorProduct(group, hidden, hidden),
-            Gated(group, hidden),
-        )
+        self.saturated, self.product = Saturated(group, hidden), TensorProduct(group, hidden, hidden)
+        self.gate = Gated(group, hidden)
         self.convolution = EquivariantConv(lattice, hidden, self.gate.in_type, radius)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         bounded = self.saturated(features)
         update = self.gate(self.convolution(bounded + self.product(bounded)))
         n = self.convolution.radius
-        inner = (slice(n, -n),) * (features.dim() - 2) if n else ()
-        return features[(..., *inner)] + update
+        inner = [slice(None)] * 2 + [slice(n, -n) if n else slice(None)] * (features.dim() - 2)
+        return features[tuple(inner)] + update
 
     @property
     def multiply_adds(self) -> int:
@@ -39,8 +38,8 @@ class Block(nn.Module):
 class TypedNetwork(ForceNetwork):
     """``typed``: convolution, residual blocks of products, convolution and gates, linear read-out, for any field type.
 
-    ``width``: copies of the regular representation in each hidden term. Hidden terms are the even scalar and one for each parity and
-    degree of the field; where ``mixed``, all parities of the field at all degrees up to its highest. ``depth``: blocks.
+    ``width``: copies of the regular representation in each hidden term. Hidden terms are the even scalar and one for each parity
+    and degree of the field; where ``mixed``, all its parities at all degrees up to its highest. ``depth``: blocks.
     """
 
     def __init__(self, architecture: Architecture, field_scale: float = 1.0, force_scale: float = 1.0) -> None:
@@ -59,7 +58,7 @@ class TypedNetwork(ForceNetwork):
     @property
     def multiply_adds(self) -> int:
         ends = sum(layer.filter()[0].numel() for layer in (self.embed, self.readout))
-        return ends + sum(block.multiply_adds for block in self.blocks)
+        return ends + sum(cast(Block, block).multiply_adds for block in self.blocks)
 
     def response(self, fields: torch.Tensor) -> torch.Tensor:
         features = self.embed(fields)
