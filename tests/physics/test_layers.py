@@ -126,24 +126,29 @@ def test_typed_networks_are_local_and_any_tiling_agrees():
 
 
 def test_spin_networks_learn_exchange_within_seconds():
-    """S_i -> sum_j S_j (S_i . S_j), odd under time reversal: a plain sum of neighbours explains only part of it."""
-    lattice = Lattice.square(8, 8)
-    spins = torch.as_tensor(np.random.default_rng(0).normal(size=(4, 3, 8, 8)), dtype=torch.float32)
+    """S_i -> sum_j S_j (S_i . S_j): a force linear in the spins leaves 4 (1/3 - 1/9) / 3 of it; a spin network learns the rest."""
+    lattice = Lattice.square(6, 6)
+    spins = torch.as_tensor(np.random.default_rng(0).normal(size=(4, 3, 6, 6)), dtype=torch.float32)
     spins = spins / spins.norm(dim=1, keepdim=True)
     near = [spins.roll(shift, dims=(2, 3)) for shift in lattice.neighbours]
     target = sum(s * (s * spins).sum(dim=1, keepdim=True) for s in near)
     torch.manual_seed(0)
-    network = TypedNetwork(Architecture("typed", field_type=str(SPIN), width=1, depth=1, first_radius=1, mixed=False))
-    optimiser = torch.optim.Adam(network.parameters(), lr=2e-2)
-    losses = []
-    for _ in range(80):
+    network = TypedNetwork(Architecture("typed", field_type=str(SPIN), width=4, depth=1, first_radius=1, radius=0, mixed=False))
+    optimiser = torch.optim.Adam(network.parameters(), lr=5e-2)
+    for _ in range(200):
         optimiser.zero_grad()
         loss = (network.on_torus(spins) - target).square().mean()
         loss.backward()
         optimiser.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.3 * float(target.square().mean())
+    assert loss.item() < 0.2 * 8 / 27
     assert_equivariant(network.on_torus, lattice, SPIN, SPIN)
+
+
+def test_a_typed_convolution_is_the_plain_one_of_its_filter():
+    layer = excited(EquivariantConv("square", FieldType.parse("2xRl1o+Re"), FieldType.parse("Re+A1l1o"), 1), torch.float64)
+    features = torch.randn(2, 56, 6, 6, dtype=torch.float64)
+    filters, bias = layer.dense_filter()
+    torch.testing.assert_close(layer(features), torch.nn.functional.conv2d(features, filters, bias))
 
 
 @pytest.mark.parametrize("lattice", [Lattice.square(4, 4), Lattice.triangular(3, 3)], ids=str)
@@ -194,5 +199,5 @@ def test_layers_that_do_not_fit_are_refused(square_group):
         EquivariantConv("square", parse("T2o"), parse("A1o"), 1)
     with pytest.raises(ValueError, match="breaks the symmetry of 2xRl1o"):
         Pointwise(square_group, parse("2xRl1o"))
-    with pytest.raises(ValueError, match="no product of two terms of 2xRo makes 2xRo"):
+    with pytest.raises(ValueError, match="no product of terms of 2xRo makes 2xRo"):
         TensorProduct(square_group, parse("2xRo"), parse("2xRo"))

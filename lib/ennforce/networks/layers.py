@@ -71,7 +71,7 @@ class EquivariantConv(nn.Module):
                         blocks[o, i] = basis
         if not blocks:
             raise ValueError(
-                f"no equivariant map leads from {in_type} to {out_type} within radius {radius}: no parity, degree and irrep are in both"
+                f"no equivariant map leads from {in_type} to {out_type} within radius {radius}: no parity, degree and irrep in both"
             )
         for (o, i), basis in blocks.items():
             # Unit gain: each output channel then has the variance of the input channels.
@@ -89,6 +89,7 @@ class EquivariantConv(nn.Module):
         diagonal = self.pairs == [(n, n) for n in range(len(in_type.terms))] and len(in_type.terms) == len(out_type.terms)
         equal = len(set(self.dims_in)) == 1 and len(set(self.dims_out)) == 1
         self.groups = len(in_type.terms) if diagonal and equal else 1
+        self.degrees = any(term.degree for term in (in_type + out_type).terms)
         self.convolve = {1: functional.conv1d, 2: functional.conv2d}[self.dimension]
 
     def filter(self) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -117,15 +118,49 @@ class EquivariantConv(nn.Module):
     def _constant(self) -> torch.Tensor | None:
         return self.bias_pattern.to(self.bias.dtype) @ self.bias if self.bias is not None else None
 
-    def _block(self, o: int, i: int) -> torch.Tensor:
+    def _components(self, i: int) -> int:
+        return 2 * self.in_type.terms[i].degree + 1
+
+    def _kernel(self, o: int, i: int) -> torch.Tensor:
+        """The filter between one component m of two terms and the same of the other."""
         weight, basis = getattr(self, f"weight_{o}_{i}"), getattr(self, f"basis_{o}_{i}")
-        identity = torch.eye(2 * self.in_type.terms[i].degree + 1, dtype=weight.dtype, device=weight.device)
-        block = torch.einsum("noi,nab...,mk->oamibk...", weight, basis.to(weight.dtype), identity)
-        return block.reshape(self.dims_out[o], self.dims_in[i], *basis.shape[3:])
+        block = torch.einsum("noi,nab...->oaib...", weight, basis.to(weight.dtype))
+        components = self._components(i)
+        return block.reshape(self.dims_out[o] // components, self.dims_in[i] // components, *basis.shape[3:])
+
+    def _block(self, o: int, i: int) -> torch.Tensor:
+        kernel = self._kernel(o, i)
+        if not self.in_type.terms[i].degree:
+            return kernel
+        identity = torch.eye(self._components(i), dtype=kernel.dtype, device=kernel.device)
+        return torch.einsum("ab...,mk->ambk...", kernel, identity).reshape(self.dims_out[o], self.dims_in[i], *kernel.shape[2:])
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds a site of ``forward``."""
+        if not self.degrees:
+            return self.filter()[0].numel()
+        return sum(self._kernel(o, i).numel() * self._components(i) for o, i in self.pairs)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
+        if self.degrees:
+            return self._by_kind(features)
         filters, bias = self.filter()
         return self.convolve(features, filters, bias, groups=self.groups)
+
+    def _by_kind(self, features: torch.Tensor) -> torch.Tensor:
+        """The same without the zeros: one convolution for each pair of terms, whose m share a filter, as one larger batch."""
+        parts = features.split(self.dims_in, dim=1)
+        batch, inner = features.shape[0], [length - 2 * self.radius for length in features.shape[2:]]
+        results = [features.new_zeros(batch, dim, *inner) for dim in self.dims_out]
+        for o, i in self.pairs:
+            components = self._components(i)
+            folded = parts[i].unflatten(1, (-1, components)).transpose(1, 2).flatten(0, 1)
+            update = self.convolve(folded, self._kernel(o, i)).unflatten(0, (batch, components)).transpose(1, 2)
+            results[o] = results[o] + update.flatten(1, 2)
+        constant = self._constant()
+        joined = torch.cat(results, dim=1)
+        return joined if constant is None else joined + constant.view(-1, *(1,) * self.dimension)
 
     def on_torus(self, features: torch.Tensor) -> torch.Tensor:
         """The same on a torus, (batch, C_in, *lattice) to (batch, C_out, *lattice)."""

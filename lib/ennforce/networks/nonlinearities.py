@@ -95,8 +95,8 @@ class TensorProduct(Nonlinearity):
     """Products of all pairs of terms of ``in_type`` (squares included) into every term of ``out_type`` that they can reach.
 
     Copies multiply one by one, so only terms of equal numbers of copies meet; a learned weight for each coupling and copy. The
-    point group couples irreps by Clebsch-Gordan coefficients and equal permutations index by index; degrees couple by those of O(3);
-    parities multiply. Raises ValueError where a term of ``out_type`` is reached by no product.
+    point group couples irreps by Clebsch-Gordan coefficients and equal permutations index by index; degrees couple by those of
+    O(3); parities multiply. Raises ValueError where a term of ``out_type`` is reached by no product.
     """
 
     def __init__(self, group: PointGroup, in_type: FieldType, out_type: FieldType) -> None:
@@ -106,7 +106,7 @@ class TensorProduct(Nonlinearity):
         for o, target in enumerate(out_type.terms):
             found = [(i, j, c) for i, j, c in _couplings(group, in_type, target)]
             if not found:
-                raise ValueError(f"no product of two terms of {in_type} makes {target}: label, parity, degree or copies do not fit")
+                raise ValueError(f"no product of terms of {in_type} makes {target}: label, parity, degree or copies do not fit")
             for i, j, couplings in found:
                 # Unit gain: couplings are of unit norm, spread over the components of the output.
                 gain = (couplings.shape[1] / (len(couplings) * len(found))) ** 0.5

@@ -32,7 +32,7 @@ class Block(nn.Module):
 
     @property
     def multiply_adds(self) -> int:
-        return self.convolution.filter()[0].numel() + self.product.multiply_adds
+        return self.convolution.multiply_adds + self.product.multiply_adds
 
 
 class TypedNetwork(ForceNetwork):
@@ -57,7 +57,7 @@ class TypedNetwork(ForceNetwork):
 
     @property
     def multiply_adds(self) -> int:
-        ends = sum(layer.filter()[0].numel() for layer in (self.embed, self.readout))
+        ends = self.embed.multiply_adds + self.readout.multiply_adds
         return ends + sum(cast(Block, block).multiply_adds for block in self.blocks)
 
     def response(self, fields: torch.Tensor) -> torch.Tensor:
