@@ -167,7 +167,7 @@ def test_couplings_are_those_of_e3nn():
             np.testing.assert_allclose(ours, sign * theirs, atol=1e-6)
 
 
-@pytest.mark.parametrize("text", ["1xA1l1o", "4xRl2e+2xEl1o+1xA1e", "2xR/3e+1xR/1.3l1o"])
+@pytest.mark.parametrize("text", ["1xA1l1o", "4xRl2e+2xEl1o+1xA1e", "2xR/3e+1xR/1.3l1o", "1xA1l2e+1xEl2o"])
 def test_field_types_with_degrees_are_representations_of_both_groups(text, square_group):
     field_type = FieldType.parse(text)
     assert str(field_type) == text and eval(repr(field_type)) == field_type
@@ -178,6 +178,13 @@ def test_field_types_with_degrees_are_representations_of_both_groups(text, squar
     np.testing.assert_allclose(inner, field_type.internal(square_group, q @ r), atol=1e-10)
     np.testing.assert_allclose(inner @ matrices[3], matrices[3] @ inner, atol=1e-10)
     np.testing.assert_allclose(np.diag(field_type.internal(square_group, -np.eye(3))), field_type.parities(square_group))
+
+
+def test_primed_and_gerade_labels_parse():
+    for name, text in (("D3h", "2xA2''e+1xE'l1o"), ("Oh", "1xT2go+2xA1ul1e")):
+        field_type, group = FieldType.parse(text), PointGroup.named(name)
+        assert str(field_type) == text
+        assert field_type.matrices(group).shape == (len(group), field_type.dim(group), field_type.dim(group))
 
 
 def test_a_spin_turns_as_a_vector_and_flips_in_time(square_group):

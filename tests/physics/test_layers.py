@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ennforce.forces import ExactForces
+from ennforce.forces import ExactForces, NetworkForces
 from ennforce.hamiltonians import Kondo
 from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, TypedNetwork
@@ -123,6 +123,15 @@ def test_typed_networks_are_local_and_any_tiling_agrees():
     fields = torch.randn(1, 3, 12, 12, dtype=torch.float64)
     whole = network.on_torus(fields)
     torch.testing.assert_close(network(fields), whole[..., reach:-reach, reach:-reach])
+
+
+def test_a_spin_network_drives_the_kondo_model():
+    model = Kondo(Lattice.square(10, 10), temperature=0.2, A=2.0, H_z=0.1)
+    network = TypedNetwork(Architecture("typed", field_type=str(model.field_type), width=1, depth=2))
+    spins = np.random.default_rng(0).normal(size=(2, 3, 10, 10))
+    with torch.no_grad():
+        expected = network.on_torus(torch.as_tensor(spins, dtype=torch.float32)).double().numpy()
+    np.testing.assert_allclose(NetworkForces(network, model).electronic_forces(spins), expected, atol=1e-5)
 
 
 def test_spin_networks_learn_exchange_within_seconds():

@@ -76,7 +76,7 @@ def internal_elements(field_type: FieldType, rng: np.random.Generator) -> list[n
 
 def _moved(values: torch.Tensor, lattice: Lattice, element: int, matrix: np.ndarray, shift: tuple[int, ...]) -> torch.Tensor:
     """(g f)(r) = rho(g) f(g^-1 r), then translated; in float64, so that the check adds no rounding of its own."""
-    moved = lattice.transformed(values.double().cpu().numpy(), element)
+    moved = lattice.transformed(values.detach().double().cpu().numpy(), element)
     moved = np.einsum("ab,nb...->na...", matrix, moved)
     moved = np.roll(moved, shift, axis=tuple(range(-lattice.dimension, 0)))
     return torch.as_tensor(moved, dtype=values.dtype, device=values.device)
