@@ -166,7 +166,7 @@ class NetworkForces:
 
     def _predict(self, fields: np.ndarray) -> np.ndarray:
         self._check(fields)
-        batch = torch.as_tensor(fields.reshape(-1, 1, *fields.shape[-2:]), dtype=torch.float32)
+        batch = torch.as_tensor(fields.reshape(-1, self.model.components, *fields.shape[-2:]), dtype=torch.float32)
         with torch.inference_mode():
             return self.network.on_torus(batch).numpy().astype(float).reshape(fields.shape)
 

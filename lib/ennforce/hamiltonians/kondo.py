@@ -36,7 +36,8 @@ class Kondo(Hamiltonian):
 
     @property
     def field_type(self) -> FieldType:
-        raise ValueError("networks for spins need internal O(3) features, which are not offered yet: use KPMForces or ExactForces")
+        # The electronic force turns with the spins, whatever the lattice does, and is odd under time reversal.
+        return FieldType.parse("A1l1o")
 
     def blocks(self, fields: np.ndarray) -> Blocks:
         onsite = -self.J * np.tensordot(np.moveaxis(fields, 0, -1), PAULI, axes=1)

@@ -8,6 +8,7 @@ from ennforce.networks.euclidean import EuclideanNetwork
 from ennforce.networks.gnn import MessagePassingNetwork
 from ennforce.networks.irrep_mlp import IrrepNetwork
 from ennforce.networks.models import EquivariantNetwork
+from ennforce.networks.typed import TypedNetwork
 
 KINDS: dict[str, type[ForceNetwork]] = {
     "enn": EquivariantNetwork,
@@ -18,6 +19,7 @@ KINDS: dict[str, type[ForceNetwork]] = {
     "cnn": ConvolutionalNetwork,
     "cnn_augmented": AugmentedConvolutionalNetwork,
     "euclidean": EuclideanNetwork,
+    "typed": TypedNetwork,
 }
 
 
@@ -28,4 +30,4 @@ def build(architecture: Architecture, field_scale: float = 1.0, force_scale: flo
     return KINDS[architecture.kind](architecture, field_scale, force_scale)
 
 
-__all__ = ["KINDS", "Architecture", "EquivariantNetwork", "ForceNetwork", "build"]
+__all__ = ["KINDS", "Architecture", "EquivariantNetwork", "ForceNetwork", "TypedNetwork", "build"]

@@ -1,7 +1,7 @@
-"""Equivariant layers: typed linear maps on a lattice stencil and smooth nonlinearities (PHYSICS P3).
+"""Equivariant linear layers: typed convolutions on a lattice stencil (PHYSICS P3).
 
-Channels of a feature run term by term of its FieldType, copy by copy. Every layer commutes with translations, the point
-group and the internal Z2 exactly, by construction: weights multiply a computed basis of intertwiners.
+Channels of a feature run as its FieldType says. Every layer commutes with translations, the point group and the internal
+symmetries exactly, by construction: weights multiply a computed basis of intertwiners.
 """
 
 from __future__ import annotations
@@ -13,47 +13,70 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ennforce.lattice import Lattice
+from ennforce.lattice import BASES, Lattice
 from ennforce.symmetry import FieldType, PointGroup, intertwiner_basis
-from ennforce.symmetry.groups import REGULAR
+from ennforce.symmetry.projections import projection_basis
+
+
+@functools.cache
+def point_group(lattice_name: str) -> PointGroup:
+    """The point group of a lattice, found once; raises ValueError for an unknown lattice."""
+    return Lattice(lattice_name, (1,) * len(BASES.get(lattice_name, ((),)))).point_group
+
+
+def torus_pad(features: torch.Tensor, radius: int) -> torch.Tensor:
+    """A halo of ``radius`` sites around a torus, features (batch, C, *lattice)."""
+    return functional.pad(features, (radius,) * 2 * (features.dim() - 2), mode="circular") if radius else features
 
 
 @functools.cache
 def filter_basis(lattice_name: str, label_in: str, label_out: str, radius: int) -> np.ndarray:
-    """Intertwiners on the stencil of all shifts within ``radius`` steps along both axes, as filters (n, out, in, k, k).
+    """Intertwiners on the stencil of all shifts within ``radius`` steps along every axis, as filters (n, out, in, k, k).
 
-    The stencil keeps only the shifts whose whole point-group orbit lies in that square: all of them on the square lattice.
+    The stencil keeps only the shifts whose whole point-group orbit lies in that square: all of them on the square lattice. On the
+    chain filters are (n, out, in, k).
     """
-    lattice = Lattice(lattice_name, (1, 1))
-    group = lattice.point_group
+    group = point_group(lattice_name)
+    lattice = Lattice(lattice_name, (1,) * len(group.matrices[0]))
     shifts = [s for s in lattice.ball(2 * radius) if all(np.abs(m @ np.array(s)).max() <= radius for m in group.matrices)]
     basis = intertwiner_basis(group, group.representation(label_in), group.representation(label_out), shifts)
-    filters = np.zeros((*basis.shape[:3], 2 * radius + 1, 2 * radius + 1))
-    for position, (dy, dx) in enumerate(shifts):
-        filters[..., dy + radius, dx + radius] = basis[..., position]
+    filters = np.zeros((*basis.shape[:3], *(2 * radius + 1,) * lattice.dimension))
+    for position, shift in enumerate(shifts):
+        filters[(slice(None),) * 3 + tuple(s + radius for s in shift)] = basis[..., position]
     return filters
 
 
 class EquivariantConv(nn.Module):
-    """out(r) = sum_s K(s) in(r + s) with K in the space of intertwiners between two field types; even outputs get a bias.
+    """out(r) = sum_s K(s) in(r + s) with K in the space of intertwiners between two field types; invariant even outputs get a bias.
 
     ``radius`` is the reach of the stencil along an axis. The input must carry its own halo: each side loses ``radius`` sites.
+    Terms are joined where parity and degree agree, with the identity on m. Raises ValueError where no term of the input can reach
+    any of the output, or the radius is negative.
     """
 
     def __init__(self, lattice_name: str, in_type: FieldType, out_type: FieldType, radius: int) -> None:
         super().__init__()
+        if radius < 0:
+            raise ValueError(f"a stencil of radius {radius} has no site: choose 0 or more")
         self.in_type, self.out_type, self.radius = in_type, out_type, radius
-        group = Lattice(lattice_name, (1, 1)).point_group
-        self.pairs = []
+        group = point_group(lattice_name)
+        self.dimension = group.matrices.shape[1]
+        self.pairs: list[tuple[int, int]] = []
         blocks: dict[tuple[int, int], np.ndarray] = {}
-        for o, (_, label_out, parity_out) in enumerate(out_type.terms):
-            for i, (_, label_in, parity_in) in enumerate(in_type.terms):
-                if parity_in == parity_out:
-                    blocks[o, i] = filter_basis(lattice_name, label_in, label_out, radius)
+        for o, target in enumerate(out_type.terms):
+            for i, source in enumerate(in_type.terms):
+                if (source.parity, source.degree) == (target.parity, target.degree):
+                    basis = filter_basis(lattice_name, source.label, target.label, radius)
+                    if len(basis):
+                        blocks[o, i] = basis
+        if not blocks:
+            raise ValueError(
+                f"no equivariant map leads from {in_type} to {out_type} within radius {radius}: no parity, degree and irrep in both"
+            )
         for (o, i), basis in blocks.items():
             # Unit gain: each output channel then has the variance of the input channels.
-            fan = sum(len(b) * in_type.terms[j][0] for (p, j), b in blocks.items() if p == o)
-            weight = torch.randn(len(basis), out_type.terms[o][0], in_type.terms[i][0]) * (basis.shape[1] / fan) ** 0.5
+            fan = sum(len(b) * in_type.terms[j].copies for (p, j), b in blocks.items() if p == o)
+            weight = torch.randn(len(basis), out_type.terms[o].copies, in_type.terms[i].copies) * (basis.shape[1] / fan) ** 0.5
             self.pairs.append((o, i))
             self.register_parameter(f"weight_{o}_{i}", nn.Parameter(weight))
             # Bases stay in float64 and are cast when used: a network in float64 is then symmetric to float64's rounding.
@@ -61,12 +84,13 @@ class EquivariantConv(nn.Module):
         self.bias_pattern: torch.Tensor
         self.register_buffer("bias_pattern", torch.tensor(_bias_pattern(group, out_type)), persistent=False)
         self.bias = nn.Parameter(torch.zeros(self.bias_pattern.shape[1])) if self.bias_pattern.shape[1] else None
-        self.dims_in = [count * group.representation(label).shape[1] for count, label, _ in in_type.terms]
-        self.dims_out = [count * group.representation(label).shape[1] for count, label, _ in out_type.terms]
+        self.dims_in, self.dims_out = in_type.dims(group), out_type.dims(group)
         # Terms that map each onto its own partner of the same size are a grouped convolution: no zero blocks to multiply.
         diagonal = self.pairs == [(n, n) for n in range(len(in_type.terms))] and len(in_type.terms) == len(out_type.terms)
         equal = len(set(self.dims_in)) == 1 and len(set(self.dims_out)) == 1
         self.groups = len(in_type.terms) if diagonal and equal else 1
+        self.degrees = any(term.degree for term in (in_type + out_type).terms)
+        self.convolve = {1: functional.conv1d, 2: functional.conv2d}[self.dimension]
 
     def filter(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The plain filter (C_out, C_in / groups, k, k) and bias (C_out,) of the convolution that this layer is."""
@@ -76,11 +100,11 @@ class EquivariantConv(nn.Module):
 
     def dense_filter(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The same without groups: filter (C_out, C_in, k, k)."""
-        weight, size = next(self.parameters()), 2 * self.radius + 1
+        weight, box = next(self.parameters()), (2 * self.radius + 1,) * self.dimension
         rows = []
         for o, dim_out in enumerate(self.dims_out):
             blocks = [
-                self._block(o, i) if (o, i) in self.pairs else weight.new_zeros(dim_out, dim_in, size, size)
+                self._block(o, i) if (o, i) in self.pairs else weight.new_zeros(dim_out, dim_in, *box)
                 for i, dim_in in enumerate(self.dims_in)
             ]
             rows.append(torch.cat(blocks, dim=1))
@@ -94,29 +118,68 @@ class EquivariantConv(nn.Module):
     def _constant(self) -> torch.Tensor | None:
         return self.bias_pattern.to(self.bias.dtype) @ self.bias if self.bias is not None else None
 
-    def _block(self, o: int, i: int) -> torch.Tensor:
+    def _components(self, i: int) -> int:
+        return 2 * self.in_type.terms[i].degree + 1
+
+    def _kernel(self, o: int, i: int) -> torch.Tensor:
+        """The filter between one component m of two terms and the same of the other."""
         weight, basis = getattr(self, f"weight_{o}_{i}"), getattr(self, f"basis_{o}_{i}")
-        size = 2 * self.radius + 1
-        return torch.einsum("noi,nabyx->oaibyx", weight, basis.to(weight.dtype)).reshape(
-            self.dims_out[o], self.dims_in[i], size, size
-        )
+        block = torch.einsum("noi,nab...->oaib...", weight, basis.to(weight.dtype))
+        components = self._components(i)
+        return block.reshape(self.dims_out[o] // components, self.dims_in[i] // components, *basis.shape[3:])
+
+    def _block(self, o: int, i: int) -> torch.Tensor:
+        kernel = self._kernel(o, i)
+        if not self.in_type.terms[i].degree:
+            return kernel
+        identity = torch.eye(self._components(i), dtype=kernel.dtype, device=kernel.device)
+        return torch.einsum("ab...,mk->ambk...", kernel, identity).reshape(self.dims_out[o], self.dims_in[i], *kernel.shape[2:])
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds a site of ``forward``."""
+        if not self.degrees:
+            return self.filter()[0].numel()
+        return sum(self._kernel(o, i).numel() * self._components(i) for o, i in self.pairs)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
+        if self.degrees:
+            return self._by_kind(features)
         filters, bias = self.filter()
-        return functional.conv2d(features, filters, bias, groups=self.groups)
+        return self.convolve(features, filters, bias, groups=self.groups)
+
+    def _by_kind(self, features: torch.Tensor) -> torch.Tensor:
+        """The same without the zeros: one convolution for each pair of terms, whose m share a filter, as one larger batch."""
+        parts = features.split(self.dims_in, dim=1)
+        batch, inner = features.shape[0], [length - 2 * self.radius for length in features.shape[2:]]
+        results = [features.new_zeros(batch, dim, *inner) for dim in self.dims_out]
+        for o, i in self.pairs:
+            components = self._components(i)
+            folded = parts[i].unflatten(1, (-1, components)).transpose(1, 2).flatten(0, 1)
+            update = self.convolve(folded, self._kernel(o, i)).unflatten(0, (batch, components)).transpose(1, 2)
+            results[o] = results[o] + update.flatten(1, 2)
+        constant = self._constant()
+        joined = torch.cat(results, dim=1)
+        return joined if constant is None else joined + constant.view(-1, *(1,) * self.dimension)
+
+    def on_torus(self, features: torch.Tensor) -> torch.Tensor:
+        """The same on a torus, (batch, C_in, *lattice) to (batch, C_out, *lattice)."""
+        return self(torus_pad(features, self.radius))
 
 
 def _bias_pattern(group: PointGroup, field_type: FieldType) -> np.ndarray:
     """Columns span the invariant vectors of a field type, shape (dim, invariants): the only constants allowed."""
     columns = []
     start, dim = 0, field_type.dim(group)
-    for count, label, parity in field_type.terms:
-        size = group.representation(label).shape[1]
-        invariant = {REGULAR: np.ones(size), "A1": np.ones(1)}.get(label)
-        for _ in range(count):
-            if parity > 0 and invariant is not None:
+    for term in field_type.terms:
+        rho = group.representation(term.label)
+        size = term.dim(group) // term.copies
+        # Length sqrt(d): on permutations the constant is 1 on every channel.
+        constants = projection_basis(rho.mean(axis=0)) * rho.shape[1] ** 0.5 if term.parity > 0 and term.degree == 0 else ()
+        for _ in range(term.copies):
+            for constant in constants:
                 column = np.zeros(dim)
-                column[start : start + size] = invariant
+                column[start : start + size] = constant
                 columns.append(column)
             start += size
     return np.array(columns).T.reshape(dim, len(columns))

@@ -41,7 +41,7 @@ def intertwiner_basis(group: PointGroup, rho_in: np.ndarray, rho_out: np.ndarray
     for orbit in orbits(group, stencil):
         permutation = stencil_permutation(group, [stencil[n] for n in orbit])
         size = dim_out * dim_in * len(orbit)
-        projection = np.einsum("gab,gcd,gst->acsbdt", rho_out, rho_in, permutation).reshape(size, size) / len(group)
+        projection = np.einsum("gab,gcd,gst->acsbdt", rho_out, rho_in, permutation, optimize=True).reshape(size, size) / len(group)
         for vector in projection_basis(projection):
             kernel = np.zeros((dim_out, dim_in, len(stencil)))
             kernel[:, :, orbit] = vector.reshape(dim_out, dim_in, len(orbit))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ennforce.lattice import Lattice
-from ennforce.networks import ForceNetwork
+from ennforce.networks import ForceNetwork, equivariance
 from ennforce.symmetry import FieldType
 
 
@@ -24,32 +24,14 @@ def force_errors(predicted: np.ndarray, exact: np.ndarray) -> dict[str, float]:
     }
 
 
-@torch.no_grad()
 def equivariance_error(network: ForceNetwork, fields: np.ndarray, odd: bool = True) -> float:
-    """Largest |F(g Q) - g F(Q)| / rms F over every point-group element, with and without the internal Z2, each translated.
+    """Largest |F(g Q) - g F(Q)| / rms F over every point-group element, each translated; with the internal symmetries if ``odd``.
 
-    ``fields``: (sample, component, L, L), on a square torus; every element comes with a random translation.
+    ``fields``: (sample, component, L, L), on a torus of equal lengths.
     """
     architecture = network.architecture
     lattice = Lattice(architecture.lattice, fields.shape[2:])
     field_type = FieldType.parse(architecture.field_type)
-    matrices = field_type.matrices(lattice.point_group)
-    parities = field_type.parities(lattice.point_group)
-    rng = np.random.default_rng(0)
-
-    def evaluate(values: np.ndarray) -> np.ndarray:
-        return network.on_torus(torch.as_tensor(values, dtype=next(network.parameters()).dtype)).numpy()
-
-    reference = evaluate(fields)
-    worst = 0.0
-    for element in range(len(lattice.point_group)):
-        for sign in (1, -1) if odd else (1,):
-            shift = tuple(int(s) for s in rng.integers(0, lattice.shape[0], size=lattice.dimension))
-
-            def act(values: np.ndarray, element=element, sign=sign, shift=shift) -> np.ndarray:
-                moved = np.einsum("ab,nbyx->nayx", matrices[element], lattice.transformed(values, element))
-                internal = parities[:, None, None] if sign < 0 else 1.0
-                return np.roll(moved * internal, shift, axis=(-2, -1))
-
-            worst = max(worst, float(np.abs(evaluate(act(fields)) - act(reference)).max()))
-    return worst / float(np.sqrt((reference**2).mean()))
+    values = torch.as_tensor(fields, dtype=next(network.parameters()).dtype)
+    internal = None if odd else [equivariance.IDENTITY]
+    return equivariance.equivariance_error(network.on_torus, lattice, field_type, field_type, values, internal)
