@@ -1,5 +1,6 @@
 """Training: splits by trajectory, determinism, resume after a kill, portable models and their refusal."""
 
+import itertools
 import json
 
 import numpy as np
@@ -111,6 +112,34 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, killed_at):
     np.testing.assert_array_equal(resumed.history, undisturbed.history)
     for a, b in zip(resumed.network.parameters(), undisturbed.network.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that moves 1/128 second each time it is read: a training step takes exactly that long."""
+    ticks = itertools.count()
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(ticks) / 128)
+
+
+def test_training_by_time_spends_it_and_goes_on_with_what_was_left(tmp_path, clock):
+    timed = recipe(steps=10**6, seconds=0.5)
+    undisturbed = loop.fit(SMALL, samples(), samples(), timed)
+    assert undisturbed.history[-1, 0] == 64 and len(undisturbed.history) == loop.VALIDATIONS
+    assert undisturbed.history[-1, 2] < undisturbed.history[0, 2]
+
+    class Killed(Exception):
+        pass
+
+    def kill(step, total, text):
+        assert step <= total
+        if step > 25:
+            raise Killed
+
+    with pytest.raises(Killed):
+        loop.fit(SMALL, samples(), samples(), timed, checkpoint=tmp_path / "state", interval=0.0, progress=kill)
+    resumed = loop.fit(SMALL, samples(), samples(), timed, checkpoint=tmp_path / "state")
+    np.testing.assert_array_equal(resumed.history, undisturbed.history)
+    assert len(loop.fit(SMALL, samples(), samples(), recipe(steps=7, seconds=1e3)).history) == 1
 
 
 def test_a_broken_training_state_is_not_taken_for_whole(tmp_path):
