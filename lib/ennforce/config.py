@@ -128,6 +128,7 @@ class Training(Section):
     steps: Count = 18000
     batch: Annotated[int, Field(ge=1, description="configurations a step")] = 1
     learning_rate: Positive = 6e-3
+    seconds: Annotated[Positive, Field(description="time for the steps, which are then only a bound")] | None = None
     validate_every: Annotated[int, Field(ge=1, description="steps")] = 500
     target: Annotated[Literal["electronic", "total"], Field(description="total: as the published code learns it")] = "electronic"
 

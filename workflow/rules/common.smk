@@ -37,7 +37,9 @@ ROOMS = {
     "electrons": ["electrons", "forces.py"],
     "dynamics": ["dynamics"],
     "networks": ["networks", "forces.py"],
-    "training": ["training"],
+    "training": ["training/dataset.py", "training/loop.py"],
+    "metrics": ["training/metrics.py"],
+    "frontier": ["training/frontier.py"],
     "analysis": ["analysis"],
     "style": ["plotting/style.py"],
 }
@@ -104,6 +106,8 @@ CATEGORIES = {
     "structure_factor": "Coarsening",
     "growth": "Coarsening",
     "collapse": "Coarsening",
+    "frontier": "Error against cost",
+    "learning_curve": "Error against cost",
 }
 
 
