@@ -10,31 +10,33 @@ def main(node: Node) -> None:
     facts, metrics, check = (read_json(node.input[name]) for name in ("model", "metrics", "check"))
     architecture = Architecture(**facts["architecture"])
     reach = build(architecture).receptive_radius
-    model = {key: value for key, value in facts["model"].items() if key not in ("name", "lattice")}
     hamiltonian = from_parameters(facts["model"])
-    group = f"{len(hamiltonian.lattice.point_group)} elements of the {architecture.lattice} lattice's point group"
-    hidden = ", odd and even hidden features" if architecture.mixed else ", odd hidden features"
-    samples, training, bath = facts["samples"], facts["training"], facts["bath"]
+    model = {key: value for key, value in facts["model"].items() if key not in ("name", "lattice")}
+    group = f"the {len(hamiltonian.lattice.point_group)} elements of its point group"
+    group += " and the internal Z2" if hamiltonian.odd else ""
+    samples, training, size = facts["samples"], facts["training"], " x ".join(map(str, facts["size"]))
     duration = f"{training['seconds']:g} s, " if training["seconds"] is not None else ""
+    features = f", {'odd and even' if architecture.mixed else 'odd'} features" if architecture.kind == "enn" else ""
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     low, high = facts["field_range"]
     errors = "".join(
         f"| {kind} | {e['configurations']} | {e['rmse']:.3g} | {e['mae']:.3g} | {e['max']:.3g} | {100 * e['relative']:.2f} % |\n"
         for kind, e in metrics["errors"].items()
     )
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     text = f"""# Model card
 
-**What it is.** A network of kind `{architecture.kind}` with {facts["parameters"]} parameters for the {facts["model"]["name"]} model on
-the {architecture.lattice} lattice: width {architecture.width}, depth {architecture.depth}{hidden if architecture.kind == "enn" else ""}, reach
-{reach} sites, {metrics["multiply_adds"]} multiply-adds a site. Fields and forces are of type `{architecture.field_type}` under the
-{group}{" and the internal Z2" if hamiltonian.odd else ""}. Target: the {facts["target"]} force.
+**What it is.** A network of kind `{architecture.kind}` with {facts["parameters"]} parameters: width {architecture.width}, depth
+{architecture.depth}{features}, reach {reach} sites, {metrics["multiply_adds"]} multiply-adds a site. It is made for the
+{hamiltonian.parameters()["name"]} model on the {architecture.lattice} lattice; fields and forces are of type
+`{architecture.field_type}` under {group}. Target: the {facts["target"]} force.
 
-**Valid for** {", ".join(f"{key} = {value}" for key, value in model.items())} (`temperature` is that of the electrons);
-fields between {low:.3g} and {high:.3g}; tori of even lengths from {2 * reach} sites on. The training data are quenches to a bath at
-temperature {bath["temperature"]:g}, and uncorrelated fields, on {" x ".join(map(str, facts["size"]))} sites: other baths and sizes extrapolate.
+**Valid for** {", ".join(f"{key} = {value}" for key, value in model.items())},
+where `temperature` is that of the electrons; fields between {low:.3g} and {high:.3g}; tori of even lengths from {2 * reach} sites on.
+It was trained on {size} sites, on uncorrelated fields and on quenches to a bath at temperature {facts["bath"]["temperature"]:g}.
 
-**Trained on** {samples["quench"]} snapshots and {samples["random"]} uncorrelated configurations of data set `{facts["dataset"]}`
-({duration}{facts["steps"]} steps of {training["batch"]}, learning rate {training["learning_rate"]:g}; best weights of step {facts["best_step"]}).
+**Trained on** {samples["quench"]} snapshots and {samples["random"]} uncorrelated configurations of data set `{facts["dataset"]}`:
+{duration}{facts["steps"]} steps of {training["batch"]}, learning rate {training["learning_rate"]:g}; best weights of step
+{facts["best_step"]}.
 Labels against exact diagonalisation: largest density error {check["quench"]["max_density_error"]:.1e} (quench),
 {check["random"]["max_density_error"]:.1e} (random).
 

@@ -41,7 +41,7 @@ def main(node: Node) -> None:
     rows = [*networks, *solvers]
     shown = [key for key in empty if key not in ("width", "depth", "receptive_radius", "quench_mse", "random_mse", "random_mae")]
     label_errors = timing["label_errors"]
-    text = f"""Electronic forces: errors in units of t (relative: over the standard deviation of the force), cost in microseconds a site.
+    text = f"""Electronic forces: errors in units of t (relative: over the standard deviation of the force), microseconds a site.
 Networks: trained on the same data for the same time, errors on held-out configurations, timed on a torus of side {timing["size"]}.
 Kernel polynomials (sampled windows): timed on held-out snapshots, errors there against exact diagonalisation; the labels' own
 error there is {label_errors["rmse"]:.2g}, {100 * label_errors["relative"]:.2g} %. All threads: {timing["threads"]}.
