@@ -27,7 +27,7 @@ def main(node: Node) -> None:
 
 **What it is.** A network of kind `{architecture.kind}` with {facts["parameters"]} parameters: width {architecture.width}, depth
 {architecture.depth}{features}, reach {reach} sites, {metrics["multiply_adds"]} multiply-adds a site. It is made for the
-{hamiltonian.parameters()["name"]} model on the {architecture.lattice} lattice; fields and forces are of type
+{hamiltonian.parameters()["name"]} model on the {architecture.lattice} lattice; its field is of type
 `{architecture.field_type}` under {group}. Target: the {facts["target"]} force.
 
 **Valid for** {", ".join(f"{key} = {value}" for key, value in model.items())},

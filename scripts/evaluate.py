@@ -46,7 +46,7 @@ def main(node: Node) -> None:
     metrics["group_elements"] = len(model.lattice.point_group) * (2 if model.odd else 1)
     expanded = forces.network.on_torus(some).numpy()
     metrics["expansion_error"] = float(np.abs(expanded - network.on_torus(some).detach().numpy()).max())
-    side = max(CROP, 2 * network.receptive_radius)
+    side = max(CROP, network.receptive_radius)  # a halo wraps around once at most
     metrics["jacobian_antisymmetry"] = jacobian_antisymmetry(network, some.numpy()[-1, ..., :side, :side])
     if "predictions" in node.output:
         predictions = xr.Dataset(kept, attrs=provenance(node.parents, model=json.loads(dataset.attrs["model"])))

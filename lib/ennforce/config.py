@@ -194,12 +194,12 @@ ALTERNATIVES = {
     "enn_wide": Alternative(width=4, depth=6),
     "enn_odd": Alternative(width=4, depth=8, mixed=False),
     "enn_energy": Alternative(kind="enn_energy"),
-    "irrep_mlp": Alternative(kind="irrep_mlp"),
-    "descriptor_mlp": Alternative(kind="descriptor_mlp"),
-    "gnn": Alternative(kind="gnn"),
+    "irrep_mlp": Alternative(kind="irrep_mlp", width=16, depth=3),
+    "descriptor_mlp": Alternative(kind="descriptor_mlp", width=64, depth=3),
+    "gnn": Alternative(kind="gnn", width=48, depth=8),
     "cnn": Alternative(kind="cnn"),
     "cnn_augmented": Alternative(kind="cnn_augmented"),
-    "euclidean": Alternative(kind="euclidean"),
+    "euclidean": Alternative(kind="euclidean", width=8, depth=3),
     "typed": Alternative(kind="typed"),
 }
 

@@ -15,7 +15,7 @@ from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, EquivariantNetwork
 from ennforce.networks.export import TiledNetwork, load_model, save_model
 from ennforce.training import loop
-from ennforce.training.dataset import Samples, assemble, configurations, split_trajectories, with_total_force
+from ennforce.training.dataset import Samples, assemble, configurations, nested_subset, split_trajectories, with_total_force
 from ennforce.training.metrics import force_errors
 
 SMALL = Architecture(width=1, depth=1, first_radius=1)
@@ -53,6 +53,19 @@ def test_no_trajectory_is_in_two_splits():
         assert all(seen.values())
         assert not (seen["train"] & seen["validation"] or seen["train"] & seen["test"] or seen["validation"] & seen["test"])
     assert len(Samples.select(data, "train", "quench")) == 15
+
+
+def test_parts_of_the_training_data_are_nested_and_leave_the_rest_whole():
+    data = assemble(labelled("random", list(range(10))), [labelled("quench", [n] * 5) for n in range(5)], (0.6, 0.2, 0.2))
+    data = data.assign_coords(number=("sample", np.arange(data.sizes["sample"])))
+    parts = [nested_subset(data, fraction, seed=1) for fraction in (0.01, 0.4, 0.8, 1.0)]
+    assert [len(Samples.select(part, "train", "quench")) for part in parts] == [1, 6, 12, 15]
+    assert [len(Samples.select(part, "train", "random")) for part in parts] == [1, 2, 5, 6]
+    for smaller, larger in itertools.pairwise(parts):
+        assert set(smaller["number"].values) < set(larger["number"].values)
+        assert len(Samples.select(smaller, "test")) == len(Samples.select(data, "test"))
+    xr.testing.assert_identical(parts[-1], data)
+    assert not np.array_equal(nested_subset(data, 0.4, seed=2)["number"], parts[1]["number"])
 
 
 def test_every_split_gets_a_trajectory():

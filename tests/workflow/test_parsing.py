@@ -15,6 +15,14 @@ def test_every_study_plans_its_jobs(project, name):
     assert f"results/{name}/figures/growth.svg" in done.stdout
 
 
+@pytest.mark.parametrize("name", ["default", "smoke", "frontier", "frontier_paper"])
+def test_the_comparison_plans_its_jobs(project, name):
+    done = project.snakemake("-n", "--configfile", f"config/{name}.yaml", "--", "frontier")
+    assert done.returncode == 0, done.stdout[-2000:]
+    for file in ("figures/frontier.svg", "figures/learning_curve.svg", "frontier/comparison.csv", "frontier/models/enn/card.md"):
+        assert f"results/{name}/{file}" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

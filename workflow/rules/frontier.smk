@@ -64,7 +64,7 @@ rule time_forces:
         dataset=result("data", "dataset.nc"),
         models=files_of(ALTERNATIVES, "model.json"),
         weights=files_of(ALTERNATIVES, "weights.pt"),
-        sources=sources("model", "electrons", "networks", "frontier"),
+        sources=sources("model", "electrons", "networks", "metrics", "frontier"),
     output:
         timing=frontier("timing.json"),
     log:

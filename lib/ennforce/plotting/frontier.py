@@ -27,7 +27,7 @@ def draw(comparison: dict) -> Figure:
     axes.set(xscale="log", yscale="log", xlabel="microseconds a site, one thread", ylabel="relative force error (%)")
     # Diagonalisation has no error that a logarithmic axis could show: its cost is marked on the axis itself.
     for n, row in enumerate(comparison["exact"]):
-        label = f"exact diagonalisation ({comparison['threads']} threads)" if n == 0 else None
+        label = f"exact diagonalisation\n(threads: {comparison['threads']})" if n == 0 else None
         axes.plot(
             row["microseconds"], 0.0, "v", color="black", ms=5, clip_on=False, transform=axes.get_xaxis_transform(), label=label
         )
