@@ -31,7 +31,7 @@ def main(node: Node) -> None:
 `{architecture.field_type}` under {group}. Target: the {facts["target"]} force.
 
 **Valid for** {", ".join(f"{key} = {value}" for key, value in model.items())},
-where `temperature` is that of the electrons; fields between {low:.3g} and {high:.3g}; tori of even lengths from {2 * reach} sites on.
+where `temperature` is that of the electrons; fields between {low:.3g} and {high:.3g}; tori of even lengths from {2 * reach} on.
 It was trained on {size} sites, on uncorrelated fields and on quenches to a bath at temperature {facts["bath"]["temperature"]:g}.
 
 **Trained on** {samples["quench"]} snapshots and {samples["random"]} uncorrelated configurations of data set `{facts["dataset"]}`:
