@@ -41,6 +41,13 @@ def test_an_impossible_configuration_ends_in_one_line(project, content, message)
     assert len(lines) == 1 and lines[0].startswith("error in the configuration: ") and message in lines[0], lines
 
 
+def test_no_number_of_cores_is_needed_where_nothing_runs(project):
+    """`snakemake --report` and `--unlock`, as README and Makefile call them, have no --cores."""
+    command = [argument for argument in project.command("--unlock") if argument not in ("--cores", "2")]
+    done = subprocess.run(command, cwd=project.folder, env=project.environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_importing_the_configuration_is_light():
     """The Snakefile is parsed again for every job."""
     program = "import sys, ennforce.config; print([m for m in ('torch', 'xarray', 'numba', 'matplotlib') if m in sys.modules])"

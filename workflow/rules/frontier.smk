@@ -71,7 +71,8 @@ rule time_forces:
         log_of("time_forces"),
     benchmark:
         benchmark_of("time_forces")
-    threads: workflow.cores
+    # workflow.cores raises where none are given, as for --report and --unlock.
+    threads: workflow.resource_settings.cores or 1
     params:
         **STUDY.frontier.model_dump(
             include={"tolerances", "references", "size", "exact_sizes", "repeats"}
