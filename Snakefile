@@ -17,6 +17,8 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/dynamics.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/alternatives.smk"
+include: "workflow/rules/frontier.smk"
 
 
 report: "workflow/report/study.rst"

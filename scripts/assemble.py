@@ -12,7 +12,7 @@ def main(node: Node) -> None:
     split = node.params["split"]
     dataset = assemble(random, quenches, (split["train"], split["validation"], split["test"]))
     facts = {key: random.attrs[key] for key in ("model", "solver", "tolerance", "seed")}
-    dataset.attrs = provenance(node.parents, **facts, split=split)
+    dataset.attrs = provenance(node.parents, **facts, bath=quenches[0].attrs["bath"], split=split)
     write_dataset(dataset, node.output["dataset"])
 
 

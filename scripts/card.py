@@ -1,5 +1,6 @@
 """The model card: what the network is, what it was trained on, its errors, and where it may be used."""
 
+from ennforce.hamiltonians import from_parameters
 from ennforce.io import read_json, write_atomically
 from ennforce.networks import Architecture, build
 from ennforce.workflow import Node, run_node
@@ -9,7 +10,14 @@ def main(node: Node) -> None:
     facts, metrics, check = (read_json(node.input[name]) for name in ("model", "metrics", "check"))
     architecture = Architecture(**facts["architecture"])
     reach = build(architecture).receptive_radius
+    hamiltonian = from_parameters(facts["model"])
     model = {key: value for key, value in facts["model"].items() if key not in ("name", "lattice")}
+    group = f"the {len(hamiltonian.lattice.point_group)} elements of its point group"
+    group += " and the internal Z2" if hamiltonian.odd else ""
+    samples, training, size = facts["samples"], facts["training"], " x ".join(map(str, facts["size"]))
+    duration = f"{training['seconds']:g} s, " if training["seconds"] is not None else ""
+    features = f", {'odd and even' if architecture.mixed else 'odd'} features" if architecture.kind == "enn" else ""
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     low, high = facts["field_range"]
     errors = "".join(
         f"| {kind} | {e['configurations']} | {e['rmse']:.3g} | {e['mae']:.3g} | {e['max']:.3g} | {100 * e['relative']:.2f} % |\n"
@@ -17,14 +25,18 @@ def main(node: Node) -> None:
     )
     text = f"""# Model card
 
-**What it is.** A lattice-equivariant network of {facts["parameters"]} parameters for the {facts["model"]["name"]} model on the
-{architecture.lattice} lattice; field type `{architecture.field_type}`; width {architecture.width}, depth {architecture.depth},
-reach {reach} sites. Target: the {facts["target"]} force.
+**What it is.** A network of kind `{architecture.kind}` with {facts["parameters"]} parameters: width {architecture.width}, depth
+{architecture.depth}{features}, reach {reach} sites, {metrics["multiply_adds"]} multiply-adds a site. It is made for the
+{hamiltonian.parameters()["name"]} model on the {architecture.lattice} lattice; its field is of type
+`{architecture.field_type}` under {group}. Target: the {facts["target"]} force.
 
-**Valid for** {", ".join(f"{key} = {value}" for key, value in model.items())};
-fields between {low:.3g} and {high:.3g}; tori of even lengths from {2 * reach} sites on.
+**Valid for** {", ".join(f"{key} = {value}" for key, value in model.items())},
+where `temperature` is that of the electrons; fields between {low:.3g} and {high:.3g}; tori of even lengths from {2 * reach} on.
+It was trained on {size} sites, on uncorrelated fields and on quenches to a bath at temperature {facts["bath"]["temperature"]:g}.
 
-**Trained on** data set `{facts["dataset"]}` ({facts["training"]["steps"]} steps; best weights of step {facts["best_step"]}).
+**Trained on** {samples["quench"]} snapshots and {samples["random"]} uncorrelated configurations of data set `{facts["dataset"]}`:
+{duration}{facts["steps"]} steps of {training["batch"]}, learning rate {training["learning_rate"]:g}; best weights of step
+{facts["best_step"]}.
 Labels against exact diagonalisation: largest density error {check["quench"]["max_density_error"]:.1e} (quench),
 {check["random"]["max_density_error"]:.1e} (random).
 
@@ -34,9 +46,10 @@ Labels against exact diagonalisation: largest density error {check["quench"]["ma
 |---|---|---|---|---|---|
 {errors}
 **Symmetry**: largest violation over {metrics["group_elements"]} elements, each translated, in float32:
-{metrics["equivariance_error"]:.1e} relative. Expanded filters against the training graph: {metrics["expansion_error"]:.1e} t.
+{metrics["equivariance_error"]:.1e} relative. Antisymmetric share of dF/dQ (0 for a force with a potential):
+{metrics["jacobian_antisymmetry"]:.1e}. Expanded filters against the training graph: {metrics["expansion_error"]:.1e} t.
 
-Made by ennforce {facts["provenance"]["ennforce_version"]}, commit {facts["provenance"]["git_commit"]}.
+Made by ennforce {facts["provenance"]["ennforce_version"]}, commit {facts["provenance"]["git_commit"]}, with {versions}.
 """
     write_atomically(node.output["card"], lambda path: path.write_text(text, encoding="utf-8"))
 

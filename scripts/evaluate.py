@@ -1,4 +1,4 @@
-"""Errors on held-out data, random and quench apart, and the exactness of the symmetry."""
+"""Errors on held-out data, random and quench apart, exactness of the symmetry, distance from a potential, and size."""
 
 import json
 from pathlib import Path
@@ -12,8 +12,10 @@ from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, read_dataset, write_dataset, write_json
 from ennforce.networks.export import load_model
 from ennforce.training.dataset import Samples
-from ennforce.training.metrics import equivariance_error, force_errors
+from ennforce.training.metrics import equivariance_error, force_errors, jacobian_antisymmetry
 from ennforce.workflow import Node, run_node
+
+CROP = 16  # side of the torus on which all derivatives of the force are taken
 
 
 def main(node: Node) -> None:
@@ -22,7 +24,12 @@ def main(node: Node) -> None:
     model = from_parameters(facts["model"])
     forces = NetworkForces(network, model, facts["target"])
     dataset = read_dataset(node.input["dataset"], ["fields", "forces_electronic", "split"])
-    metrics: dict = {"parameters": facts["parameters"], "errors": {}}
+    metrics: dict = {
+        "parameters": facts["parameters"],
+        "multiply_adds": network.multiply_adds,
+        "receptive_radius": network.receptive_radius,
+        "errors": {},
+    }
     kept = {}
     for kind in ("random", "quench"):
         samples = Samples.select(dataset, "test", kind)
@@ -39,8 +46,11 @@ def main(node: Node) -> None:
     metrics["group_elements"] = len(model.lattice.point_group) * (2 if model.odd else 1)
     expanded = forces.network.on_torus(some).numpy()
     metrics["expansion_error"] = float(np.abs(expanded - network.on_torus(some).detach().numpy()).max())
-    predictions = xr.Dataset(kept, attrs=provenance(node.parents, model=json.loads(dataset.attrs["model"])))
-    write_dataset(predictions, node.output["predictions"])
+    side = max(CROP, network.receptive_radius)  # a halo wraps around once at most
+    metrics["jacobian_antisymmetry"] = jacobian_antisymmetry(network, some.numpy()[-1, ..., :side, :side])
+    if "predictions" in node.output:
+        predictions = xr.Dataset(kept, attrs=provenance(node.parents, model=json.loads(dataset.attrs["model"])))
+        write_dataset(predictions, node.output["predictions"])
     write_json(node.output["metrics"], {**metrics, "provenance": provenance(node.parents)})
 
 

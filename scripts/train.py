@@ -1,6 +1,7 @@
-"""Train the equivariant network; resumes after a kill."""
+"""Train a network; resumes after a kill."""
 
 import json
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from ennforce.hamiltonians import from_parameters
 from ennforce.io import file_digest, provenance, read_dataset, write_atomically
 from ennforce.networks import Architecture
 from ennforce.networks.export import save_model
-from ennforce.training.dataset import Samples, with_total_force
+from ennforce.training.dataset import Samples, nested_subset, with_total_force
 from ennforce.training.loop import Recipe, fit
 from ennforce.workflow import Node, run_node
 
@@ -18,6 +19,7 @@ from ennforce.workflow import Node, run_node
 def main(node: Node) -> None:
     p, training = node.params, node.params["training"]
     dataset = with_total_force(read_dataset(node.input["dataset"], ["fields", "forces_electronic", "split"]))
+    dataset = nested_subset(dataset, p["fraction"], p["seed"])
     model = from_parameters(json.loads(dataset.attrs["model"]))
     architecture = Architecture(lattice=model.lattice.name, field_type=str(model.field_type), **p["network"])
     target = f"forces_{training['target']}"
@@ -27,7 +29,7 @@ def main(node: Node) -> None:
         Samples.select(dataset, "validation", target=target),
         Recipe(
             steps=training["steps"], batch=training["batch"], learning_rate=training["learning_rate"],
-            validate_every=training["validate_every"], seed=p["seed"],
+            validate_every=training["validate_every"], seed=p["seed"], seconds=training["seconds"],
         ),
         device="cuda" if torch.cuda.is_available() else "cpu",
         checkpoint=node.checkpoint,
@@ -44,10 +46,15 @@ def main(node: Node) -> None:
         "model": model.parameters(),
         "target": training["target"],
         "training": training,
+        "steps": int(trained.history[-1, 0]),
         "best_step": trained.best_step,
+        "samples": {kind: len(Samples.select(dataset, "train", kind)) for kind in ("random", "quench")},
         "parameters": sum(weight.numel() for weight in trained.network.parameters()),
         "dataset": file_digest(node.input["dataset"]),
         "field_range": [float(dataset["fields"].min()), float(dataset["fields"].max())],
+        "size": list(model.lattice.shape),
+        "bath": json.loads(dataset.attrs["bath"]),
+        "versions": {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__},
         "provenance": provenance(node.parents),
     }
     save_model(Path(node.output["model"]).parent, trained.network, facts)

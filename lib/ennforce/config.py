@@ -6,7 +6,7 @@ so nothing heavy is imported here.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -108,9 +108,13 @@ class Data(Section):
         return self
 
 
-class Network(Section):
-    """Shape of the equivariant network; ``width`` counts copies of the regular representation."""
+Kind = Literal["enn", "enn_energy", "irrep_mlp", "descriptor_mlp", "gnn", "cnn", "cnn_augmented", "euclidean", "typed"]
 
+
+class Network(Section):
+    """A force network; for ``enn``, ``width`` counts copies of the regular representation, for others see their classes."""
+
+    kind: Annotated[Kind, Field(description="a key of ennforce.networks.KINDS")] = "enn"
     width: Count = 2
     depth: Annotated[int, Field(ge=1, le=64)] = 8
     first_radius: Annotated[int, Field(ge=1, le=8)] = 2
@@ -124,6 +128,7 @@ class Training(Section):
     steps: Count = 18000
     batch: Annotated[int, Field(ge=1, description="configurations a step")] = 1
     learning_rate: Positive = 6e-3
+    seconds: Annotated[Positive, Field(description="time for the steps, which are then only a bound")] | None = None
     validate_every: Annotated[int, Field(ge=1, description="steps")] = 500
     target: Annotated[Literal["electronic", "total"], Field(description="total: as the published code learns it")] = "electronic"
 
@@ -163,6 +168,72 @@ class Analysis(Section):
     first_time: Annotated[NonNegative, Field(description="growth is read from here on, in 1/t")] = 5.0
 
 
+class Alternative(Network):
+    """A network of the comparison, with the learning rate and batch where its own differ from those of ``training``."""
+
+    learning_rate: Positive | None = None
+    batch: Count | None = None
+
+
+class Extrapolation(Section):
+    """Short quenches unlike those of the training data, at the same electron temperature."""
+
+    bath_temperatures: Annotated[list[Positive], Field(description="in units of bath.temperature")] = [0.5, 2.0]
+    shapes: list[Shape] = [[64, 64], [96, 96]]
+    steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 300
+    snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced")] = 6
+
+
+# A name is a part of a path.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+ALTERNATIVES = {
+    "enn": Alternative(),
+    "enn_narrow": Alternative(width=1, depth=8),
+    "enn_shallow": Alternative(width=2, depth=4),
+    "enn_wide": Alternative(width=4, depth=6),
+    "enn_odd": Alternative(width=4, depth=8, mixed=False),
+    "enn_energy": Alternative(kind="enn_energy"),
+    "irrep_mlp": Alternative(kind="irrep_mlp", width=16, depth=3),
+    "descriptor_mlp": Alternative(kind="descriptor_mlp", width=64, depth=3),
+    "gnn": Alternative(kind="gnn", width=48, depth=8),
+    "cnn": Alternative(kind="cnn"),
+    "cnn_augmented": Alternative(kind="cnn_augmented"),
+    "euclidean": Alternative(kind="euclidean", width=8, depth=3),
+    "typed": Alternative(kind="typed"),
+}
+
+
+class Frontier(Section):
+    """Networks trained on the same data for the same time, beside kernel polynomials and exact diagonalisation."""
+
+    models: Annotated[dict[Name, Alternative], Field(min_length=1)] = ALTERNATIVES
+    seconds: Annotated[Positive, Field(description="training time of each network")] = 120.0
+    fractions: Annotated[
+        list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1, description="of the training data, for the learning curve")
+    ] = [0.05, 0.1, 0.25, 0.5, 1.0]
+    efficiency_models: Annotated[list[str], Field(min_length=1, description="networks of the learning curve")] = [
+        "enn",
+        "cnn",
+        "cnn_augmented",
+    ]
+    tolerances: Annotated[
+        list[Annotated[float, Field(ge=1e-8, le=0.1)]], Field(min_length=1, description="of the kernel polynomials")
+    ] = [0.1, 0.03, 0.01, 0.003, 0.001]
+    references: Annotated[int, Field(ge=1, description="held-out snapshots for kernel polynomials and diagonalisation")] = 4
+    size: Annotated[EvenLength, Field(description="side of the lattice on which networks are timed")] = 256
+    exact_sizes: Annotated[list[EvenLength], Field(min_length=1, description="sides for exact diagonalisation")] = [32, 40, 48]
+    repeats: Annotated[int, Field(ge=1, description="timed calls, of which the median counts")] = 5
+    extrapolation: Extrapolation = Extrapolation()
+
+    @model_validator(mode="after")
+    def named(self) -> Frontier:
+        unknown = [name for name in self.efficiency_models if name not in self.models]
+        if unknown:
+            raise ValueError(f"efficiency_models names {', '.join(unknown)}, but models are {', '.join(self.models)}")
+        return self
+
+
 class Study(Section):
     """Everything that fixes the results of a study."""
 
@@ -177,6 +248,7 @@ class Study(Section):
     large: Large = Large()
     comparison: Comparison = Comparison()
     analysis: Analysis = Analysis()
+    frontier: Frontier = Frontier()
     checkpoint_seconds: Annotated[NonNegative, Field(description="between checkpoints; changes no result")] = 30.0
 
     def model_parameters(self, shape: list[int]) -> dict:
@@ -200,9 +272,10 @@ def _one_line(problem, content: dict) -> str:
     if problem["type"] == "extra_forbidden":
         section: type[BaseModel] = Study
         for key in keys[:-1]:
+            if key not in section.model_fields:  # a name the user gave, in a section that holds sections of one type
+                continue
             annotation = section.model_fields[key].annotation
-            assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
-            section = annotation
+            section = next(a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel))
         return f"{name} is not a setting: allowed here are {', '.join(section.model_fields)}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":

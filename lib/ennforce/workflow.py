@@ -100,7 +100,7 @@ def run_node(main: Callable[[Node], None], namespace: dict) -> None:
     else:
         return  # imported
     _logging(node)
-    _threads(node.threads)
+    set_threads(node.threads)
     started = time.monotonic()
     try:
         main(node)
@@ -144,8 +144,8 @@ def _logging(node: Node) -> None:
     log.handlers = [to_file, to_terminal]
 
 
-def _threads(count: int) -> None:
-    """Snakemake sets OpenMP's and BLAS's threads; numba's and torch's pools are set here."""
+def set_threads(count: int) -> None:
+    """Threads of numba's and torch's pools; OpenMP's and BLAS's are set by Snakemake."""
     import numba
 
     numba.set_num_threads(min(count, numba.get_num_threads()))

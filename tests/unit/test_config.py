@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
-from ennforce.config import ConfigError, Study, json_schema, load_study
+from ennforce.config import ConfigError, Kind, Study, json_schema, load_study
+from ennforce.networks import KINDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,7 +17,7 @@ def test_an_empty_configuration_is_the_default_study():
     assert load_study({}) == Study() and Study().study == "default"
 
 
-@pytest.mark.parametrize("name", ["default", "smoke", "paper"])
+@pytest.mark.parametrize("name", ["default", "smoke", "paper", "frontier", "frontier_paper"])
 def test_every_study_of_the_repository_is_valid_and_named_after_its_file(name):
     assert load_study(yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())).study == name
 
@@ -26,6 +28,20 @@ def test_the_paper_study_is_the_published_one():
     assert study.data.trajectories * study.data.snapshots == 400
     assert study.large.shape == [200, 200] and study.large.steps == 25_000
     assert (study.model.g, study.model.K, study.model.kappa, study.bath.mass, study.bath.dt) == (3.5, 1.0, 0.18, 5.0, 0.05)
+
+
+def test_the_long_comparison_is_in_the_regime_of_the_paper():
+    paper, long = (
+        load_study(yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())) for name in ("paper", "frontier_paper")
+    )
+    assert long.model == paper.model and long.bath == paper.bath and long.solver == paper.solver
+    assert long.data.trajectories == 16 and long.data.shape == paper.data.shape
+
+
+def test_every_kind_of_network_is_compared():
+    kinds = set(get_args(Kind))
+    assert set(KINDS) <= kinds
+    assert {alternative.kind for alternative in Study().frontier.models.values()} == kinds
 
 
 @pytest.mark.parametrize(
@@ -50,6 +66,11 @@ def test_the_paper_study_is_the_published_one():
         ({"model": {"g": float("nan")}}, "model.g = nan"),
         ({"study": "../elsewhere"}, "study = '../elsewhere'"),
         ({"comparison": {"replicas": 1}}, "comparison.replicas = 1: input should be greater than or equal to 2"),
+        ({"network": {"kind": "mlp"}}, "network.kind = 'mlp': input should be 'enn', 'enn_energy',"),
+        ({"frontier": {"models": {"a": {"wdith": 1}}}}, "frontier.models.a.wdith is not a setting: allowed here are kind, width,"),
+        ({"frontier": {"models": {"../a": {}}}}, "should match pattern"),
+        ({"frontier": {"models": {"a": {}}, "efficiency_models": ["b"]}}, "efficiency_models names b, but models are a"),
+        ({"frontier": {"fractions": [0.0]}}, "frontier.fractions.0 = 0.0: input should be greater than 0"),
         ({"seed": -1}, "seed = -1"),
         ({"model": None}, "model = None"),
     ],

@@ -1,5 +1,6 @@
 """Training: splits by trajectory, determinism, resume after a kill, portable models and their refusal."""
 
+import itertools
 import json
 
 import numpy as np
@@ -14,7 +15,7 @@ from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, EquivariantNetwork
 from ennforce.networks.export import TiledNetwork, load_model, save_model
 from ennforce.training import loop
-from ennforce.training.dataset import Samples, assemble, configurations, split_trajectories, with_total_force
+from ennforce.training.dataset import Samples, assemble, configurations, nested_subset, split_trajectories, with_total_force
 from ennforce.training.metrics import force_errors
 
 SMALL = Architecture(width=1, depth=1, first_radius=1)
@@ -52,6 +53,19 @@ def test_no_trajectory_is_in_two_splits():
         assert all(seen.values())
         assert not (seen["train"] & seen["validation"] or seen["train"] & seen["test"] or seen["validation"] & seen["test"])
     assert len(Samples.select(data, "train", "quench")) == 15
+
+
+def test_parts_of_the_training_data_are_nested_and_leave_the_rest_whole():
+    data = assemble(labelled("random", list(range(10))), [labelled("quench", [n] * 5) for n in range(5)], (0.6, 0.2, 0.2))
+    data = data.assign_coords(number=("sample", np.arange(data.sizes["sample"])))
+    parts = [nested_subset(data, fraction, seed=1) for fraction in (0.01, 0.4, 0.8, 1.0)]
+    assert [len(Samples.select(part, "train", "quench")) for part in parts] == [1, 6, 12, 15]
+    assert [len(Samples.select(part, "train", "random")) for part in parts] == [1, 2, 5, 6]
+    for smaller, larger in itertools.pairwise(parts):
+        assert set(smaller["number"].values) < set(larger["number"].values)
+        assert len(Samples.select(smaller, "test")) == len(Samples.select(data, "test"))
+    xr.testing.assert_identical(parts[-1], data)
+    assert not np.array_equal(nested_subset(data, 0.4, seed=2)["number"], parts[1]["number"])
 
 
 def test_every_split_gets_a_trajectory():
@@ -111,6 +125,34 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, killed_at):
     np.testing.assert_array_equal(resumed.history, undisturbed.history)
     for a, b in zip(resumed.network.parameters(), undisturbed.network.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that moves 1/128 second each time it is read: a training step takes exactly that long."""
+    ticks = itertools.count()
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(ticks) / 128)
+
+
+def test_training_by_time_spends_it_and_goes_on_with_what_was_left(tmp_path, clock):
+    timed = recipe(steps=10**6, seconds=0.5)
+    undisturbed = loop.fit(SMALL, samples(), samples(), timed)
+    assert undisturbed.history[-1, 0] == 64 and len(undisturbed.history) == loop.VALIDATIONS
+    assert undisturbed.history[-1, 2] < undisturbed.history[0, 2]
+
+    class Killed(Exception):
+        pass
+
+    def kill(step, total, text):
+        assert step <= total
+        if step > 25:
+            raise Killed
+
+    with pytest.raises(Killed):
+        loop.fit(SMALL, samples(), samples(), timed, checkpoint=tmp_path / "state", interval=0.0, progress=kill)
+    resumed = loop.fit(SMALL, samples(), samples(), timed, checkpoint=tmp_path / "state")
+    np.testing.assert_array_equal(resumed.history, undisturbed.history)
+    assert len(loop.fit(SMALL, samples(), samples(), recipe(steps=7, seconds=1e3)).history) == 1
 
 
 def test_a_broken_training_state_is_not_taken_for_whole(tmp_path):

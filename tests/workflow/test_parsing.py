@@ -15,6 +15,14 @@ def test_every_study_plans_its_jobs(project, name):
     assert f"results/{name}/figures/growth.svg" in done.stdout
 
 
+@pytest.mark.parametrize("name", ["default", "smoke", "frontier", "frontier_paper"])
+def test_the_comparison_plans_its_jobs(project, name):
+    done = project.snakemake("-n", "--configfile", f"config/{name}.yaml", "--", "frontier")
+    assert done.returncode == 0, done.stdout[-2000:]
+    for file in ("figures/frontier.svg", "figures/learning_curve.svg", "frontier/comparison.csv", "frontier/models/enn/card.md"):
+        assert f"results/{name}/{file}" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -31,6 +39,13 @@ def test_an_impossible_configuration_ends_in_one_line(project, content, message)
     remarks = ("Using workflow specific profile", "Config file config/default.yaml is extended")
     lines = [line for line in done.stdout.splitlines() if line and not line.startswith(remarks)]
     assert len(lines) == 1 and lines[0].startswith("error in the configuration: ") and message in lines[0], lines
+
+
+def test_no_number_of_cores_is_needed_where_nothing_runs(project):
+    """`snakemake --report` and `--unlock`, as README and Makefile call them, have no --cores."""
+    command = [argument for argument in project.command("--unlock") if argument not in ("--cores", "2")]
+    done = subprocess.run(command, cwd=project.folder, env=project.environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_importing_the_configuration_is_light():

@@ -38,19 +38,22 @@ ROOMS = {
     "dynamics": ["dynamics"],
     "networks": ["networks", "forces.py"],
     "training": ["training"],
+    "metrics": ["training/metrics.py"],
+    "frontier": ["training/frontier.py"],
     "analysis": ["analysis"],
     "style": ["plotting/style.py"],
 }
 
 
 def sources(*rooms):
-    """Files of the package that a stage's results depend on."""
+    """Files of the package that a stage's results depend on; a file named in ROOMS counts to its own room, not to its folder's."""
     package = ROOT / "lib" / "ennforce"
     entries = [package / entry for room in rooms for entry in ROOMS[room]]
+    named = [package / entry for room in ROOMS.values() for entry in room]
     files = [
         file
         for entry in entries
-        for file in (sorted(entry.glob("*.py")) if entry.is_dir() else [entry])
+        for file in (sorted(set(entry.glob("*.py")) - set(named)) if entry.is_dir() else [entry])
     ]
     return [os.path.relpath(file) for file in dict.fromkeys(files)]
 
@@ -104,6 +107,8 @@ CATEGORIES = {
     "structure_factor": "Coarsening",
     "growth": "Coarsening",
     "collapse": "Coarsening",
+    "frontier": "Error against cost",
+    "learning_curve": "Error against cost",
 }
 
 

@@ -17,6 +17,7 @@ rule train:
     params:
         network=STUDY.network.model_dump(),
         training=STUDY.training.model_dump(),
+        fraction=1.0,
         seed=STUDY.seed,
     script:
         "../../scripts/train.py"
@@ -28,7 +29,7 @@ rule evaluate:
         dataset=result("data", "dataset.nc"),
         model=result("models", "enn", "model.json"),
         weights=result("models", "enn", "weights.pt"),
-        sources=sources("model", "networks", "training"),
+        sources=sources("model", "networks", "training", "metrics"),
     output:
         predictions=result("models", "enn", "predictions.nc"),
         metrics=result("models", "enn", "metrics.json"),

@@ -73,3 +73,13 @@ def decade_times(times: np.ndarray, count: int) -> list[int]:
     """Indices of about ``count`` times, evenly spaced in their logarithm, the last included."""
     targets = np.geomspace(max(times[0], times[-1] / 300), times[-1], count)
     return sorted({int(np.argmin(np.abs(np.log(times / target)))) for target in targets})
+
+
+def series(count: int) -> list[dict[str, Any]]:
+    """Colour, marker and dash of ``count`` lines that also print in grey."""
+    colours = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000", "#D55E00")
+    markers, dashes = "o^Dv<>P*X", ("-", "--", "-.")
+    return [
+        {"color": colours[n % len(colours)], "marker": markers[n % len(markers)], "ls": dashes[n % len(dashes)], "ms": 4}
+        for n in range(count)
+    ]

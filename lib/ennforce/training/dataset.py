@@ -59,6 +59,20 @@ def assemble(random: xr.Dataset, quenches: list[xr.Dataset], fractions: tuple[fl
     return merged.assign_coords(split=("sample", np.array(labels)))
 
 
+def nested_subset(dataset: xr.Dataset, fraction: float, seed: int) -> xr.Dataset:
+    """The data set with ``fraction`` of its training samples of each kind, at least one; validation and test stay whole.
+
+    The samples of a smaller fraction are among those of a larger one.
+    """
+    training = dataset["split"].values == "train"
+    keep = ~training
+    for number, kind in enumerate(("random", "quench")):
+        members = np.flatnonzero(training & (dataset["kind"].values == kind))
+        order = np.random.default_rng(np.random.SeedSequence([seed, 4, number])).permutation(members)
+        keep[order[: max(1, round(fraction * len(members)))]] = True
+    return dataset.isel(sample=np.flatnonzero(keep))
+
+
 @dataclass(frozen=True)
 class Samples:
     """Fields and target forces of one split, float32 arrays (sample, component, Ly, Lx)."""

@@ -23,15 +23,19 @@ from ennforce.training.dataset import Samples
 WARM_UP = 0.03  # share of the steps
 AVERAGING = 0.02  # window of the weight average, as a share of the steps
 CLIP = 1.0  # norm to which gradients are cut
+VALIDATIONS = 20  # of a training by time
 
 
 @dataclass(frozen=True)
 class Recipe:
+    """With ``seconds``, learning rate, average and validations follow the time spent on steps, and ``steps`` is a bound."""
+
     steps: int
     batch: int
     learning_rate: float
     validate_every: int
     seed: int
+    seconds: float | None = None
 
 
 @dataclass
@@ -55,7 +59,7 @@ def fit(
     progress: Callable[[int, int, str], None] = lambda step, total, text: None,
     resumed: Callable[[int], None] = lambda step: None,
 ) -> Trained:
-    """Train; the same arguments give the same weights on the same machine, interrupted or not.
+    """Train; the same arguments give the same weights on the same machine, interrupted or not, unless the recipe has ``seconds``.
 
     The validated and returned weights are an exponential average. With ``checkpoint``, the whole state of training is written
     there atomically every ``interval`` seconds, and a call that finds it goes on from it, telling ``resumed`` the step. Raises
@@ -67,11 +71,13 @@ def fit(
         run.restore(saved)
         resumed(run.step)
     last_saved = time.monotonic()
-    while run.step < recipe.steps:
+    while not run.finished:
+        started = time.monotonic()
         run.advance()
-        if run.step % recipe.validate_every == 0 or run.step == recipe.steps:
+        run.elapsed += time.monotonic() - started
+        if run.due:
             run.validate()
-        progress(run.step, recipe.steps, f"validation {run.history[-1][2]:.2%}" if run.history else "validation pending")
+        progress(run.step, math.ceil(run.planned), f"validation {run.history[-1][2]:.2%}" if run.history else "validation pending")
         if checkpoint is not None and time.monotonic() - last_saved > interval:
             state = run.state()
             write_atomically(checkpoint, functools.partial(torch.save, state))
@@ -90,15 +96,37 @@ class _Training:
         self.forces = torch.as_tensor(training.forces, device=device)
         self.variance = float(training.forces.var())
         self.network = build(architecture, float(training.fields.std()), self.variance**0.5).to(device)
-        decay = 1.0 - 1.0 / max(2.0, AVERAGING * recipe.steps)
-        self.averaged = swa_utils.AveragedModel(self.network, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(decay))
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: _rate(step / recipe.steps))
-        self.order = torch.Generator().manual_seed(recipe.seed)
         self.step = self.best_step = self.since = 0
+        self.elapsed = 0.0  # seconds spent on steps; validation does not count
+        self.averaged = swa_utils.AveragedModel(self.network)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: _rate(self.share(step)))
+        self.order = torch.Generator().manual_seed(recipe.seed)
         self.history: list[tuple[int, float, float]] = []
         self.best_error, self.loss = math.inf, 0.0  # loss: summed over the ``since`` steps since the last validation
         self.best: dict[str, torch.Tensor] = {}
+
+    def share(self, step: int) -> float:
+        """How much of the training is done after ``step`` steps, from 0 to 1."""
+        return step / self.recipe.steps if self.recipe.seconds is None else self.elapsed / self.recipe.seconds
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.recipe.steps or self.share(self.step) >= 1.0
+
+    @property
+    def planned(self) -> float:
+        """Steps in all, as far as it can be told now."""
+        if self.recipe.seconds is None or self.elapsed == 0.0:
+            return self.recipe.steps
+        return self.step if self.finished else min(self.recipe.steps, self.step / self.share(self.step))
+
+    @property
+    def due(self) -> bool:
+        """Whether to validate now."""
+        if self.finished or self.recipe.seconds is None:
+            return self.finished or self.step % self.recipe.validate_every == 0
+        return self.share(self.step) >= (len(self.history) + 1) / VALIDATIONS
 
     def advance(self) -> None:
         """One step of the optimiser."""
@@ -109,6 +137,8 @@ class _Training:
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         self.optimiser.step()
         self.schedule.step()
+        decay = 1.0 - 1.0 / max(2.0, AVERAGING * self.planned)
+        self.averaged.multi_avg_fn = swa_utils.get_ema_multi_avg_fn(decay)
         self.averaged.update_parameters(self.network)
         self.step, self.since, self.loss = self.step + 1, self.since + 1, self.loss + float(loss.detach())
         if not math.isfinite(self.loss):
@@ -127,7 +157,7 @@ class _Training:
             self.best = {name: value.detach().clone() for name, value in smoothed.state_dict().items()}
 
     PARTS = ("network", "averaged", "optimiser", "schedule")
-    VALUES = ("step", "best_step", "since", "history", "best_error", "loss", "best")
+    VALUES = ("step", "best_step", "since", "history", "best_error", "loss", "best", "elapsed")
 
     def state(self) -> dict:
         parts = {name: getattr(self, name).state_dict() for name in self.PARTS}

@@ -1,0 +1,40 @@
+"""Figure: force error on quench snapshots against microseconds a site, for networks, kernel polynomials and diagonalisation."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from ennforce.plotting import style
+
+
+def draw(comparison: dict) -> Figure:
+    """``comparison``: rows of networks and of solvers, with the errors of the labels (frontier/comparison.json)."""
+    drawing, axes = style.figure(height=85)
+    families: dict[str, list[dict]] = {}
+    for row in comparison["networks"]:
+        families.setdefault(row["method"], []).append(row)
+    looks = style.series(len(families))
+    for (kind, rows), look in zip(families.items(), looks, strict=True):
+        rows.sort(key=lambda row: row["microseconds_1_thread"])
+        cost, error = ([row[key] for row in rows] for key in ("microseconds_1_thread", "quench_relative"))
+        axes.plot(cost, [100 * e for e in error], label=kind.replace("_", " "), **look)
+    solved = sorted(comparison["kpm"], key=lambda row: row["tolerance"])
+    axes.plot(
+        [row["microseconds"]["1"] for row in solved], [100 * row["errors"]["against_exact"]["relative"] for row in solved],
+        "s--", color=style.COLOURS["kpm"], ms=4, label="kernel polynomials",
+    )  # fmt: skip
+    axes.axhline(100 * comparison["label_errors"]["relative"], color=style.COLOURS["reference"], lw=0.8, ls=":", label="labels")
+    axes.set(xscale="log", yscale="log", xlabel="microseconds a site, one thread", ylabel="relative force error (%)")
+    # Diagonalisation has no error that a logarithmic axis could show: its cost is marked on the axis itself.
+    for n, row in enumerate(comparison["exact"]):
+        label = f"exact diagonalisation\n(threads: {comparison['threads']})" if n == 0 else None
+        axes.plot(
+            row["microseconds"], 0.0, "v", color="black", ms=5, clip_on=False, transform=axes.get_xaxis_transform(), label=label
+        )
+        axes.annotate(
+            f"{row['size']}²", (row["microseconds"], 0.0), (0, 5), xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points", ha="center", fontsize=6,
+        )  # fmt: skip
+    style.plain_log_ticks(axes.yaxis)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return drawing

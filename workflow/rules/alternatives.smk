@@ -1,0 +1,58 @@
+# Which networks the frontier trains, and which quenches it extrapolates to.
+import re
+
+
+def efficiency_members():
+    """Networks of the learning curve; all of the data is what the comparison trains on already."""
+    members = {}
+    for name in STUDY.frontier.efficiency_models:
+        for number, fraction in enumerate(STUDY.frontier.fractions):
+            key = ("models", name) if fraction == 1.0 else ("efficiency", f"{name}-{number}")
+            members[key] = (name, fraction)
+    return members
+
+
+# (group, member), which is also the folder -> (name of the alternative, fraction of the training data).
+ALTERNATIVES = {("models", name): (name, 1.0) for name in STUDY.frontier.models}
+EFFICIENCY = efficiency_members()
+TRAINED = {**ALTERNATIVES, **EFFICIENCY}
+
+# Quenches unlike those of the training data, numbered after them: (shape, temperature of the bath).
+ELSEWHERE = [
+    *(
+        (STUDY.data.shape, factor * STUDY.bath.temperature)
+        for factor in STUDY.frontier.extrapolation.bath_temperatures
+    ),
+    *((shape, STUDY.bath.temperature) for shape in STUDY.frontier.extrapolation.shapes),
+]
+CASES = {str(STUDY.data.trajectories + n): case for n, case in enumerate(ELSEWHERE)}
+
+
+def frontier(*parts):
+    return result("frontier", *parts)
+
+
+def files_of(members, name):
+    """One file of every network among ``members``."""
+    return [frontier(*member, name) for member in members]
+
+
+def alternative(wildcards):
+    return STUDY.frontier.models[TRAINED[wildcards.group, wildcards.member][0]]
+
+
+def alternative_training(wildcards):
+    """The study's training, by time, with what the alternative sets for itself."""
+    own = alternative(wildcards).model_dump(include={"learning_rate", "batch"}, exclude_none=True)
+    # So many steps that the time decides.
+    timed = {"seconds": STUDY.frontier.seconds, "steps": 10**8}
+    return {**STUDY.training.model_dump(), **timed, **own}
+
+
+def elsewhere_model(wildcards):
+    return STUDY.model_parameters(CASES[wildcards.number][0])
+
+
+wildcard_constraints:
+    group="models|efficiency",
+    member="|".join(re.escape(member) for _, member in TRAINED),

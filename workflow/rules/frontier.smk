@@ -1,0 +1,225 @@
+# All kinds of networks on the same data for the same time, beside kernel polynomials and exact diagonalisation.
+
+
+rule train_alternative:
+    # One thread each: equal time is then equal computing.
+    input:
+        dataset=result("data", "dataset.nc"),
+        sources=sources("model", "networks", "training"),
+    output:
+        model=frontier("{group}", "{member}", "model.json"),
+        weights=frontier("{group}", "{member}", "weights.pt"),
+        history=frontier("{group}", "{member}", "history.csv"),
+    log:
+        log_of("train-{group}-{member}"),
+    benchmark:
+        benchmark_of("train-{group}-{member}")
+    threads: 1
+    params:
+        network=lambda wildcards: alternative(wildcards).model_dump(
+            exclude={"learning_rate", "batch"}
+        ),
+        training=alternative_training,
+        fraction=lambda wildcards: TRAINED[wildcards.group, wildcards.member][1],
+        seed=STUDY.seed,
+    script:
+        "../../scripts/train.py"
+
+
+rule evaluate_alternative:
+    # The same measures as of the study's own network.
+    input:
+        dataset=result("data", "dataset.nc"),
+        model=frontier("{group}", "{member}", "model.json"),
+        weights=frontier("{group}", "{member}", "weights.pt"),
+        sources=sources("model", "networks", "training", "metrics"),
+    output:
+        metrics=frontier("{group}", "{member}", "metrics.json"),
+    log:
+        log_of("evaluate-{group}-{member}"),
+    benchmark:
+        benchmark_of("evaluate-{group}-{member}")
+    script:
+        "../../scripts/evaluate.py"
+
+
+rule card_alternative:
+    input:
+        model=frontier("{group}", "{member}", "model.json"),
+        metrics=frontier("{group}", "{member}", "metrics.json"),
+        check=result("data", "label_check.json"),
+    output:
+        card=frontier("{group}", "{member}", "card.md"),
+    log:
+        log_of("card-{group}-{member}"),
+    benchmark:
+        benchmark_of("card-{group}-{member}")
+    script:
+        "../../scripts/card.py"
+
+
+rule time_forces:
+    # Takes all cores, so that nothing else runs beside what it times.
+    input:
+        dataset=result("data", "dataset.nc"),
+        models=files_of(ALTERNATIVES, "model.json"),
+        weights=files_of(ALTERNATIVES, "weights.pt"),
+        sources=sources("model", "electrons", "networks", "metrics", "frontier"),
+    output:
+        timing=frontier("timing.json"),
+    log:
+        log_of("time_forces"),
+    benchmark:
+        benchmark_of("time_forces")
+    # workflow.cores raises where none are given, as for --report and --unlock.
+    threads: workflow.resource_settings.cores or 1
+    params:
+        **STUDY.frontier.model_dump(
+            include={"tolerances", "references", "size", "exact_sizes", "repeats"}
+        ),
+        margin=STUDY.solver.spectral_margin,
+        method=STUDY.solver.method,
+    script:
+        "../../scripts/time_forces.py"
+
+
+rule frontier_table:
+    # Error, size, cost and symmetry of every network and solver.
+    input:
+        timing=frontier("timing.json"),
+        models=files_of(ALTERNATIVES, "model.json"),
+        metrics=files_of(ALTERNATIVES, "metrics.json"),
+        sources=sources("frontier"),
+    output:
+        csv=frontier("comparison.csv"),
+        comparison=frontier("comparison.json"),
+        markdown=report(
+            frontier("comparison.md"),
+            caption="../report/comparison.rst",
+            category=CATEGORIES["frontier"],
+        ),
+    log:
+        log_of("frontier_table"),
+    benchmark:
+        benchmark_of("frontier_table")
+    params:
+        names=[name for name, _ in ALTERNATIVES.values()],
+    script:
+        "../../scripts/frontier_table.py"
+
+
+rule learning_curve:
+    # How fast the error falls with the amount of data.
+    input:
+        models=files_of(EFFICIENCY, "model.json"),
+        metrics=files_of(EFFICIENCY, "metrics.json"),
+        sources=sources("frontier"),
+    output:
+        csv=frontier("learning_curve.csv"),
+        curve=frontier("learning_curve.json"),
+        markdown=frontier("learning_curve.md"),
+    log:
+        log_of("learning_curve"),
+    benchmark:
+        benchmark_of("learning_curve")
+    params:
+        members=list(EFFICIENCY.values()),
+    script:
+        "../../scripts/learning_curve.py"
+
+
+use rule sample_quench as sample_elsewhere with:
+    output:
+        configurations=frontier("extrapolation", "samples", "{number}.nc"),
+    log:
+        log_of("sample_elsewhere-{number}"),
+    benchmark:
+        benchmark_of("sample_elsewhere-{number}")
+    params:
+        model=elsewhere_model,
+        bath=lambda wildcards: {
+            **STUDY.bath.model_dump(),
+            "temperature": CASES[wildcards.number][1],
+        },
+        steps=STUDY.frontier.extrapolation.steps,
+        snapshots=STUDY.frontier.extrapolation.snapshots,
+        first_snapshot=min(STUDY.data.first_snapshot, STUDY.frontier.extrapolation.steps),
+        tolerance=STUDY.solver.dynamics_tolerance,
+        margin=STUDY.solver.spectral_margin,
+        method=STUDY.solver.method,
+        seed=STUDY.seed,
+
+
+use rule label as label_elsewhere with:
+    input:
+        configurations=frontier("extrapolation", "samples", "{number}.nc"),
+        sources=sources("model", "electrons"),
+    output:
+        labelled=frontier("extrapolation", "labelled", "{number}.nc"),
+    log:
+        log_of("label_elsewhere-{number}"),
+    benchmark:
+        benchmark_of("label_elsewhere-{number}")
+    params:
+        model=elsewhere_model,
+        tolerance=STUDY.solver.label_tolerance,
+        margin=STUDY.solver.spectral_margin,
+        method=STUDY.solver.method,
+
+
+rule extrapolate:
+    # Errors at bath temperatures and on lattices that were not trained on.
+    input:
+        labelled=[frontier("extrapolation", "labelled", f"{number}.nc") for number in CASES],
+        models=[result("models", "enn", "model.json"), *files_of(ALTERNATIVES, "model.json")],
+        weights=[result("models", "enn", "weights.pt"), *files_of(ALTERNATIVES, "weights.pt")],
+        sources=sources("model", "networks", "metrics", "frontier"),
+    output:
+        csv=frontier("extrapolation.csv"),
+        markdown=report(
+            frontier("extrapolation.md"),
+            caption="../report/extrapolation.rst",
+            category=CATEGORIES["frontier"],
+        ),
+    log:
+        log_of("extrapolate"),
+    benchmark:
+        benchmark_of("extrapolate")
+    params:
+        names=["the study's network", *(name for name, _ in ALTERNATIVES.values())],
+    script:
+        "../../scripts/extrapolate.py"
+
+
+rule plot_frontier:
+    input:
+        comparison=frontier("comparison.json"),
+        sources=drawing("frontier"),
+    output:
+        **figure_files("frontier"),
+    log:
+        log_of("plot_frontier"),
+    script:
+        "../../scripts/plot_frontier.py"
+
+
+rule plot_learning_curve:
+    input:
+        curve=frontier("learning_curve.json"),
+        sources=drawing("learning_curve"),
+    output:
+        **figure_files("learning_curve"),
+    log:
+        log_of("plot_learning_curve"),
+    script:
+        "../../scripts/plot_learning_curve.py"
+
+
+rule frontier:
+    # Everything of this file: snakemake --cores N frontier
+    input:
+        figures(["frontier", "learning_curve"]),
+        frontier("comparison.csv"),
+        frontier("learning_curve.csv"),
+        frontier("extrapolation.csv"),
+        files_of(TRAINED, "card.md"),
