@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import torch
 from torch import nn
-from torch.nn import functional
+
+from ennforce.networks.layers import torus_pad
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Architecture:
     """Everything needed to build a network again; what ``width`` and ``depth`` count is told by each kind's class.
 
     ``kind``: a key of ``networks.KINDS``. ``first_radius`` and ``radius``: stencil reach of the first and the other layers.
-    ``mixed``: odd and even hidden features, else odd alone.
+    ``mixed``: odd and even hidden features, else odd alone. ``separable``: convolutions in two steps, stencils and then channels.
     """
 
     kind: str = "enn"
@@ -27,13 +28,14 @@ class Architecture:
     first_radius: int = 2
     radius: int = 1
     mixed: bool = True
+    separable: bool = False
 
 
 class ForceNetwork(nn.Module, ABC):
     """Local fields to on-site forces of the same field type, (batch, C, Ly, Lx).
 
     ``forward`` takes fields that carry a halo of ``receptive_radius`` sites and returns forces on the inner sites, so that any
-    tiling gives the same forces; ``on_torus`` pads once. Fields are divided by ``field_scale``, results multiplied by
+    tiling gives the same forces; ``on_torus`` closes the lattice. Fields are divided by ``field_scale``, results multiplied by
     ``force_scale``: subclasses see and return numbers of order one. ``augmented``: trained on randomly transformed samples.
     """
 
@@ -61,12 +63,16 @@ class ForceNetwork(nn.Module, ABC):
     def response(self, fields: torch.Tensor) -> torch.Tensor:
         """Scaled forces on the inner sites from scaled fields with their halo."""
 
+    def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
+        """Scaled forces from scaled fields on a torus. Deep networks pad layer by layer: on small tori a halo costs more."""
+        return self.response(torus_pad(fields, self.receptive_radius))
+
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         return self.response(fields / self.field_scale) * self.force_scale
 
     def on_torus(self, fields: torch.Tensor) -> torch.Tensor:
-        """Periodic boundary: pads once by the whole receptive radius."""
-        return self(functional.pad(fields, (self.receptive_radius,) * 4, mode="circular"))
+        """Forces (batch, C, *lattice) of fields (batch, C, *lattice) with periodic boundary."""
+        return self.periodic_response(fields / self.field_scale) * self.force_scale
 
     def expanded(self) -> nn.Module:
         """The same function, frozen and made fast for inference: fields with their halo to forces."""

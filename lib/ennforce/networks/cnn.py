@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from ennforce.networks.base import Architecture, ForceNetwork, require_scalar
+from ennforce.networks.layers import torus_pad
 
 
 class ConvolutionalNetwork(ForceNetwork):
@@ -40,6 +41,12 @@ class ConvolutionalNetwork(ForceNetwork):
         features = self.embed(fields)
         for block in self.blocks:
             features = features[..., n:-n, n:-n] + block(functional.silu(features))
+        return self.readout(functional.silu(features))
+
+    def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
+        features = self.embed(torus_pad(fields, self.architecture.first_radius))
+        for block in self.blocks:
+            features = features + block(torus_pad(functional.silu(features), self.architecture.radius))
         return self.readout(functional.silu(features))
 
 

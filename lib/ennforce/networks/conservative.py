@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ennforce.networks.base import Architecture
-from ennforce.networks.expanded import ExpandedNetwork
+from ennforce.networks.expanded import expand
 from ennforce.networks.layers import EquivariantConv
 from ennforce.networks.models import EquivariantNetwork
 from ennforce.symmetry import FieldType
@@ -35,7 +35,7 @@ class EnergyNetwork(EquivariantNetwork):
 
     @property
     def receptive_radius(self) -> int:
-        return 2 * super().receptive_radius
+        return 2 * self.body_radius
 
     @property
     def multiply_adds(self) -> int:
@@ -50,6 +50,10 @@ class EnergyNetwork(EquivariantNetwork):
         trained = any(parameter.requires_grad for parameter in self.parameters())
         return negative_gradient(super().response, fields, self.receptive_radius, trained)
 
+    def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
+        trained = any(parameter.requires_grad for parameter in self.parameters())
+        return negative_gradient(super().periodic_response, fields, 0, trained)
+
     def expanded(self) -> nn.Module:
         with torch.inference_mode(False):  # weights made in inference mode could never be differentiated through
             return ExpandedEnergy(self)
@@ -62,7 +66,7 @@ class ExpandedEnergy(nn.Module):
         super().__init__()
         self.halo = network.receptive_radius
         self.field_scale = float(network.field_scale)  # the expanded energies are in units of force_scale alone
-        self.energies = ExpandedNetwork(network)
+        self.energies = expand(network)
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         return self.field_scale * negative_gradient(self.energies, fields, self.halo)
@@ -81,4 +85,4 @@ def negative_gradient(
             # A clone: tensors of inference mode can never enter a graph.
             fields = fields.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(energies(fields).sum(), fields, create_graph=again)
-    return -gradient[..., halo:-halo, halo:-halo]
+    return -gradient[..., halo : gradient.shape[-2] - halo, halo : gradient.shape[-1] - halo]

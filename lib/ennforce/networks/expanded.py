@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import nn
 
-from ennforce.networks.layers import EquivariantConv
+from ennforce.networks.layers import EquivariantConv, SeparableConv
 
 if TYPE_CHECKING:
     from ennforce.networks.models import EquivariantNetwork
+
+
+def expand(network: EquivariantNetwork) -> nn.Module:
+    """The network of plain convolutions that ``network`` is."""
+    return ExpandedSeparable(network) if network.architecture.separable else ExpandedNetwork(network)
 
 
 class ExpandedNetwork(nn.Module):
@@ -39,6 +44,39 @@ class ExpandedNetwork(nn.Module):
             update = block(self.pointwise(features))
             features = update.add_(features[..., n:-n, n:-n])
         return self.readout(self.pointwise(features))
+
+
+class ExpandedSeparable(nn.Module):
+    """The same for separable blocks: stencils, then one matrix a site."""
+
+    def __init__(self, network: EquivariantNetwork) -> None:
+        super().__init__()
+        self.inset = network.architecture.radius
+        self.field_scale, self.force_scale = float(network.field_scale), float(network.force_scale)
+        self.activation = network.activation
+        with torch.no_grad():
+            self.embed, self.readout = _frozen(*network.embed.filter()), _frozen(*network.readout.filter())
+            blocks = [cast(SeparableConv, block) for block in network.blocks]
+            self.stencils = nn.ModuleList(_frozen(b.stencil_filter(), None, b.stencil_filter().shape[0]) for b in blocks)
+            self.mixes = nn.ModuleList(_frozen(*b.mix.filter(), b.mix.groups) for b in blocks)
+        self.requires_grad_(False)
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        """Fields (batch, C, Ly + 2 radius, Lx + 2 radius) with their halo to forces (batch, C, Ly, Lx)."""
+        n = self.inset
+        features = self.embed(fields / self.field_scale)
+        for stencil, mix in zip(self.stencils, self.mixes, strict=True):
+            update = mix(stencil(self.activation(features)))
+            features = update.add_(features[..., n:-n, n:-n])
+        return self.readout(self.activation(features)) * self.force_scale
+
+
+def _frozen(filters: torch.Tensor, bias: torch.Tensor | None, groups: int = 1) -> nn.Conv2d:
+    conv = nn.Conv2d(filters.shape[1] * groups, filters.shape[0], filters.shape[-1], bias=bias is not None, groups=groups)
+    conv.weight = nn.Parameter(filters)
+    if bias is not None:
+        conv.bias = nn.Parameter(bias)
+    return conv
 
 
 def _plain(layer: EquivariantConv, left: torch.Tensor, right: torch.Tensor | None, bias_left: torch.Tensor) -> nn.Conv2d:

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from ennforce.networks.base import Architecture
+from ennforce.networks.layers import torus_pad
 from ennforce.networks.odd import OddNetwork
 
 
@@ -34,12 +35,17 @@ class MessagePassingNetwork(OddNetwork):
         width, depth = self.architecture.width, self.architecture.depth
         return 2 * width + 2 * depth * width**2
 
-    def response_of_one_sign(self, fields: torch.Tensor) -> torch.Tensor:
+    def response_of_one_sign(self, fields: torch.Tensor, periodic: bool = False) -> torch.Tensor:
         features = self.embed(fields)
         for own, message in zip(self.own, self.message, strict=True):
+            features = torus_pad(features, 1) if periodic else features
             inner = features[..., 1:-1, 1:-1]
             # Opposite neighbours are added in pairs: a symmetry operation then changes rounding as little as can be.
             vertical = features[..., :-2, 1:-1] + features[..., 2:, 1:-1]
             horizontal = features[..., 1:-1, :-2] + features[..., 1:-1, 2:]
             features = inner + functional.silu(own(inner) + message(vertical + horizontal))
         return self.readout(features)
+
+    def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
+        plus, minus = self.response_of_one_sign(torch.cat([fields, -fields]), periodic=True).chunk(2)
+        return 0.5 * (plus - minus)

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ennforce.lattice import BASES, Lattice
 from ennforce.symmetry import FieldType, PointGroup, intertwiner_basis
+from ennforce.symmetry.groups import REGULAR
 from ennforce.symmetry.projections import projection_basis
 
 
@@ -76,7 +77,7 @@ class EquivariantConv(nn.Module):
         for (o, i), basis in blocks.items():
             # Unit gain: each output channel then has the variance of the input channels.
             fan = sum(len(b) * in_type.terms[j].copies for (p, j), b in blocks.items() if p == o)
-            weight = torch.randn(len(basis), out_type.terms[o].copies, in_type.terms[i].copies) * (basis.shape[1] / fan) ** 0.5
+            weight = torch.randn(out_type.terms[o].copies, in_type.terms[i].copies, len(basis)) * (basis.shape[1] / fan) ** 0.5
             self.pairs.append((o, i))
             self.register_parameter(f"weight_{o}_{i}", nn.Parameter(weight))
             # Bases stay in float64 and are cast when used: a network in float64 is then symmetric to float64's rounding.
@@ -124,7 +125,7 @@ class EquivariantConv(nn.Module):
     def _kernel(self, o: int, i: int) -> torch.Tensor:
         """The filter between one component m of two terms and the same of the other."""
         weight, basis = getattr(self, f"weight_{o}_{i}"), getattr(self, f"basis_{o}_{i}")
-        block = torch.einsum("noi,nab...->oaib...", weight, basis.to(weight.dtype))
+        block = torch.einsum("oin,nab...->oaib...", weight, basis.to(weight.dtype))
         components = self._components(i)
         return block.reshape(self.dims_out[o] // components, self.dims_in[i] // components, *basis.shape[3:])
 
@@ -165,6 +166,41 @@ class EquivariantConv(nn.Module):
     def on_torus(self, features: torch.Tensor) -> torch.Tensor:
         """The same on a torus, (batch, C_in, *lattice) to (batch, C_out, *lattice)."""
         return self(torus_pad(features, self.radius))
+
+
+class SeparableConv(nn.Module):
+    """A convolution of regular features in two cheap steps: each channel by a stencil of its own, then all channels of a site.
+
+    The stencil of channel h is that of its copy moved by the element h: K_h(s) = k(h^-1 s), which commutes with the group. The
+    input must carry its own halo. Raises ValueError for features that are not regular.
+    """
+
+    def __init__(self, lattice_name: str, features: FieldType, radius: int) -> None:
+        super().__init__()
+        if any(term.label != REGULAR or term.degree for term in features.terms):
+            raise ValueError(f"{features} cannot be convolved copy by copy: give regular features, such as 4xRo+4xRe")
+        self.radius = radius
+        group = point_group(lattice_name)
+        scalar = filter_basis(lattice_name, REGULAR, "A1", radius)  # every stencil position, each moved by every element
+        self.moved: torch.Tensor
+        self.register_buffer("moved", torch.tensor(scalar[:, 0] * len(group) ** 0.5), persistent=False)
+        copies = sum(term.copies for term in features.terms)
+        self.stencils = nn.Parameter(torch.randn(copies, len(scalar)) / len(scalar) ** 0.5)
+        self.mix = EquivariantConv(lattice_name, features, features, 0)
+
+    def stencil_filter(self) -> torch.Tensor:
+        """The grouped filter of the first step, (channels, 1, k, k)."""
+        moved = self.moved.to(self.stencils.dtype)
+        return torch.einsum("cn,nh...->ch...", self.stencils, moved).flatten(0, 1).unsqueeze(1)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds a site."""
+        return self.stencil_filter().numel() + self.mix.multiply_adds
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        filters = self.stencil_filter()
+        return self.mix(self.mix.convolve(features, filters, groups=len(filters)))
 
 
 def _bias_pattern(group: PointGroup, field_type: FieldType) -> np.ndarray:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 from ennforce.networks.base import Architecture, ForceNetwork
-from ennforce.networks.expanded import ExpandedNetwork
-from ennforce.networks.layers import EquivariantConv
+from ennforce.networks.expanded import expand
+from ennforce.networks.layers import EquivariantConv, SeparableConv, torus_pad
 from ennforce.symmetry import FieldType
 
 
@@ -59,17 +61,25 @@ class EquivariantNetwork(ForceNetwork):
         field = FieldType.parse(a.field_type)
         hidden = FieldType.parse(f"{a.width}xRo+{a.width}xRe" if a.mixed else f"{a.width}xRo")
         self.embed = EquivariantConv(a.lattice, field, hidden, a.first_radius)
-        self.blocks = nn.ModuleList(EquivariantConv(a.lattice, hidden, hidden, a.radius) for _ in range(a.depth))
+        self.blocks = nn.ModuleList(
+            SeparableConv(a.lattice, hidden, a.radius) if a.separable else EquivariantConv(a.lattice, hidden, hidden, a.radius)
+            for _ in range(a.depth)
+        )
         self.readout = EquivariantConv(a.lattice, hidden, field, 0)
         self.activation = PairActivation() if a.mixed else OddActivation()
 
     @property
-    def receptive_radius(self) -> int:
+    def body_radius(self) -> int:
+        """How far the hidden features see."""
         return self.architecture.first_radius + self.architecture.depth * self.architecture.radius
 
     @property
+    def receptive_radius(self) -> int:
+        return self.body_radius
+
+    @property
     def multiply_adds(self) -> int:
-        return sum(layer.filter()[0].numel() for layer in (self.embed, *self.blocks, self.readout))
+        return sum(cast(EquivariantConv, layer).multiply_adds for layer in (self.embed, *self.blocks, self.readout))
 
     def response(self, fields: torch.Tensor) -> torch.Tensor:
         n = self.architecture.radius
@@ -79,5 +89,11 @@ class EquivariantNetwork(ForceNetwork):
             features = features[..., n:-n, n:-n] + update
         return self.readout(self.activation(features))
 
+    def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
+        features = self.embed(torus_pad(fields, self.architecture.first_radius))
+        for block in self.blocks:
+            features = features + block(torus_pad(self.activation(features), self.architecture.radius))
+        return self.readout(self.activation(features))
+
     def expanded(self) -> nn.Module:
-        return ExpandedNetwork(self)
+        return expand(self)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ennforce.networks.base import Architecture, ForceNetwork
-from ennforce.networks.layers import EquivariantConv, point_group, torus_pad
+from ennforce.networks.layers import EquivariantConv, point_group
 from ennforce.networks.nonlinearities import Gated, Saturated, TensorProduct
 from ennforce.symmetry import FieldType, Term
 
@@ -65,10 +65,6 @@ class TypedNetwork(ForceNetwork):
         for block in self.blocks:
             features = block(features)
         return self.readout(features)
-
-    def on_torus(self, fields: torch.Tensor) -> torch.Tensor:
-        """Periodic boundary on any lattice, the chain included."""
-        return self(torus_pad(fields, self.receptive_radius))
 
 
 def hidden_type(field: FieldType, width: int, mixed: bool) -> FieldType:

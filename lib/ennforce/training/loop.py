@@ -1,4 +1,4 @@
-"""The training loop: Adam with warm-up and cosine decay, weight averaging, validation, best model, checkpoint and resume."""
+"""The training loop: SOAP with warm-up and cosine decay, weight averaging, validation, best model, checkpoint and resume."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from torch.optim import swa_utils
 
 from ennforce.io import write_atomically
 from ennforce.networks import Architecture, ForceNetwork, build
+from ennforce.training.augmentation import augmented
 from ennforce.training.dataset import Samples
+from ennforce.training.optimiser import SOAP
 
 WARM_UP = 0.03  # share of the steps
 AVERAGING = 0.02  # window of the weight average, as a share of the steps
@@ -99,7 +101,7 @@ class _Training:
         self.step = self.best_step = self.since = 0
         self.elapsed = 0.0  # seconds spent on steps; validation does not count
         self.averaged = swa_utils.AveragedModel(self.network)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
+        self.optimiser = SOAP(self.network.parameters(), lr=recipe.learning_rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: _rate(self.share(step)))
         self.order = torch.Generator().manual_seed(recipe.seed)
         self.history: list[tuple[int, float, float]] = []
@@ -131,7 +133,15 @@ class _Training:
     def advance(self) -> None:
         """One step of the optimiser."""
         chosen = torch.randint(len(self.fields), (self.recipe.batch,), generator=self.order).to(self.device)
-        loss = ((self.network.on_torus(self.fields[chosen]) - self.forces[chosen]) ** 2).mean() / self.variance
+        fields, forces = self.fields[chosen], self.forces[chosen]
+        if self.network.augmented:
+            fields, forces = augmented(fields, forces, self.order)
+        loss = ((self.network.on_torus(fields) - forces) ** 2).mean() / self.variance
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"the loss is not finite at step {self.step + 1}: use a smaller learning rate than {self.recipe.learning_rate}"
+            )
         self.optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
@@ -140,11 +150,7 @@ class _Training:
         decay = 1.0 - 1.0 / max(2.0, AVERAGING * self.planned)
         self.averaged.multi_avg_fn = swa_utils.get_ema_multi_avg_fn(decay)
         self.averaged.update_parameters(self.network)
-        self.step, self.since, self.loss = self.step + 1, self.since + 1, self.loss + float(loss.detach())
-        if not math.isfinite(self.loss):
-            raise FloatingPointError(
-                f"the loss is not finite at step {self.step}: use a smaller learning rate than {self.recipe.learning_rate}"
-            )
+        self.step, self.since, self.loss = self.step + 1, self.since + 1, self.loss + value
 
     def validate(self) -> None:
         """Add a row to the history; keep the averaged weights if they are the best so far."""
