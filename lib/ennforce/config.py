@@ -120,14 +120,15 @@ class Network(Section):
     first_radius: Annotated[int, Field(ge=1, le=8)] = 2
     radius: Annotated[int, Field(ge=1, le=4)] = 1
     mixed: Annotated[bool, Field(description="odd and even features, joined by the activation; else odd alone")] = True
+    separable: Annotated[bool, Field(description="enn, enn_energy: convolutions as stencils, then channels")] = True
 
 
 class Training(Section):
-    """Adam on the mean square error of the force."""
+    """SOAP on the mean square error of the force."""
 
     steps: Count = 18000
     batch: Annotated[int, Field(ge=1, description="configurations a step")] = 1
-    learning_rate: Positive = 6e-3
+    learning_rate: Positive = 4e-2
     seconds: Annotated[Positive, Field(description="time for the steps, which are then only a bound")] | None = None
     validate_every: Annotated[int, Field(ge=1, description="steps")] = 500
     target: Annotated[Literal["electronic", "total"], Field(description="total: as the published code learns it")] = "electronic"
@@ -169,10 +170,11 @@ class Analysis(Section):
 
 
 class Alternative(Network):
-    """A network of the comparison, with the learning rate and batch where its own differ from those of ``training``."""
+    """A network of the comparison, with what differs from ``training`` and from the comparison's time."""
 
     learning_rate: Positive | None = None
     batch: Count | None = None
+    seconds: Annotated[Positive, Field(description="training time, where it is not the comparison's")] | None = None
 
 
 class Extrapolation(Section):

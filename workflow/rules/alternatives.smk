@@ -43,7 +43,9 @@ def alternative(wildcards):
 
 def alternative_training(wildcards):
     """The study's training, by time, with what the alternative sets for itself."""
-    own = alternative(wildcards).model_dump(include={"learning_rate", "batch"}, exclude_none=True)
+    own = alternative(wildcards).model_dump(
+        include={"learning_rate", "batch", "seconds"}, exclude_none=True
+    )
     # So many steps that the time decides.
     timed = {"seconds": STUDY.frontier.seconds, "steps": 10**8}
     return {**STUDY.training.model_dump(), **timed, **own}

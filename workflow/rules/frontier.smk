@@ -17,7 +17,7 @@ rule train_alternative:
     threads: 1
     params:
         network=lambda wildcards: alternative(wildcards).model_dump(
-            exclude={"learning_rate", "batch"}
+            exclude={"learning_rate", "batch", "seconds"}
         ),
         training=alternative_training,
         fraction=lambda wildcards: TRAINED[wildcards.group, wildcards.member][1],

@@ -11,6 +11,7 @@ from torch.nn import functional
 from ennforce.networks.base import Architecture, ForceNetwork
 from ennforce.networks.expanded import expand
 from ennforce.networks.layers import EquivariantConv, SeparableConv, torus_pad
+from ennforce.networks.native import native
 from ennforce.symmetry import FieldType
 
 
@@ -96,4 +97,4 @@ class EquivariantNetwork(ForceNetwork):
         return self.readout(self.activation(features))
 
     def expanded(self) -> nn.Module:
-        return expand(self)
+        return native(self) or expand(self)
