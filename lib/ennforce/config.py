@@ -204,7 +204,7 @@ ALTERNATIVES = {
     "gnn": Alternative(kind="gnn", width=48, depth=8, learning_rate=4e-3),
     "cnn": Alternative(kind="cnn", width=4, learning_rate=1.5e-2),
     "cnn_augmented": Alternative(kind="cnn_augmented", width=4, learning_rate=1.5e-2),
-    "euclidean": Alternative(kind="euclidean", depth=3, learning_rate=1.5e-2),
+    "euclidean": Alternative(kind="euclidean", depth=3, learning_rate=4e-2),
     "typed": Alternative(kind="typed", width=2, learning_rate=1.5e-2),
 }
 

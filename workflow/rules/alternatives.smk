@@ -37,15 +37,17 @@ def files_of(members, name):
     return [frontier(*member, name) for member in members]
 
 
+# What an alternative sets for its training; the rest describes the network.
+OF_TRAINING = {"learning_rate", "batch", "seconds"}
+
+
 def alternative(wildcards):
     return STUDY.frontier.models[TRAINED[wildcards.group, wildcards.member][0]]
 
 
 def alternative_training(wildcards):
     """The study's training, by time, with what the alternative sets for itself."""
-    own = alternative(wildcards).model_dump(
-        include={"learning_rate", "batch", "seconds"}, exclude_none=True
-    )
+    own = alternative(wildcards).model_dump(exclude_none=True, include=OF_TRAINING)
     # So many steps that the time decides.
     timed = {"seconds": STUDY.frontier.seconds, "steps": 10**8}
     return {**STUDY.training.model_dump(), **timed, **own}

@@ -53,7 +53,7 @@ def sources(*rooms):
     files = [
         file
         for entry in entries
-        for file in (sorted(set(entry.glob("*.py")) - set(named)) if entry.is_dir() else [entry])
+        for file in (sorted(set(entry.glob("*.[pc]*")) - set(named)) if entry.is_dir() else [entry])
     ]
     return [os.path.relpath(file) for file in dict.fromkeys(files)]
 

@@ -16,9 +16,7 @@ rule train_alternative:
         benchmark_of("train-{group}-{member}")
     threads: 1
     params:
-        network=lambda wildcards: alternative(wildcards).model_dump(
-            exclude={"learning_rate", "batch", "seconds"}
-        ),
+        network=lambda wildcards: alternative(wildcards).model_dump(exclude=OF_TRAINING),
         training=alternative_training,
         fraction=lambda wildcards: TRAINED[wildcards.group, wildcards.member][1],
         seed=STUDY.seed,
