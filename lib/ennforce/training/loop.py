@@ -25,7 +25,7 @@ from ennforce.training.optimiser import SOAP
 WARM_UP = 0.03  # share of the steps
 AVERAGING = 0.02  # window of the weight average, as a share of the steps
 CLIP = 1.0  # norm to which gradients are cut
-VALIDATIONS = 20  # of a training by time
+VALIDATIONS = 10  # of a training by time
 
 
 @dataclass(frozen=True)
