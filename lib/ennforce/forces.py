@@ -138,17 +138,29 @@ class NetworkForces:
         self.network = TiledNetwork(network)
 
     @classmethod
-    def load(cls, folder: str | Path, model: Hamiltonian | None = None) -> NetworkForces:
-        """From a model's folder; with ``model``, raises ValueError unless the network was trained for its parameters."""
+    def load(cls, folder: str | Path, model: Hamiltonian | None = None, *, extrapolate: bool = False) -> NetworkForces:
+        """From a model's folder, for the parameters it was trained for; raises ValueError where ``model`` has others.
+
+        With ``extrapolate`` it is used all the same, with the classical forces of ``model``; another lattice or field type is
+        refused even then.
+        """
         network, facts = load_model(folder)
         trained = from_parameters(facts["model"])
-        if model is not None:
-            wanted, known = ({**m.parameters(), "lattice": m.lattice.name} for m in (model, trained))
-            differing = [key for key in sorted(wanted | known) if wanted.get(key) != known.get(key)]
-            if differing:
-                given = ", ".join(f"{key} = {known.get(key)} (not {wanted.get(key)})" for key in differing)
-                raise ValueError(f"{folder} was trained for {given}: train a network for this model")
-        return cls(network, trained, facts["target"])
+        if model is None:
+            return cls(network, trained, facts["target"])
+        wanted, known = ({**m.parameters(), "lattice": m.lattice.name} for m in (model, trained))
+        differing = [key for key in sorted(wanted | known) if wanted.get(key) != known.get(key)]
+        if differing and not extrapolate:
+            given = ", ".join(f"{key} = {known.get(key)} (not {wanted.get(key)})" for key in differing)
+            raise ValueError(
+                f"{folder} was trained for {given}: train a network for this model, or use it beyond what it knows "
+                f"with extrapolate=True"
+            )
+        if facts["target"] == "total" and differing:
+            raise ValueError(
+                f"{folder} learned the total force of another model, which cannot be split: train on electronic ones"
+            )
+        return cls(network, model, facts["target"])
 
     def forces(self, fields: np.ndarray) -> np.ndarray:
         """Total force, float64, shape of ``fields`` (..., Ly, Lx); raises ValueError on a torus too small or fields not finite."""

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, EquivariantNetwork
 from ennforce.networks import native as compiled
+from ennforce.networks.equivariance import assert_equivariant
 from ennforce.networks.expanded import ExpandedSeparable
 from ennforce.networks.export import TiledNetwork
 from ennforce.networks.native import NativeNetwork, native
+from ennforce.symmetry import FieldType
 
 SIZES = [(1, 1, 1), (2, 3, 2), (3, 2, 3), (4, 4, 2), (8, 1, 2)]
 
@@ -61,6 +64,13 @@ def test_tiles_threads_and_neighbours_make_no_difference():
     assert torch.equal(tiled.on_torus(fields[1:])[0], results[0][1])
     torch.testing.assert_close(tiled.on_torus(fields, tile=48), results[0], rtol=0, atol=1e-6)
     np.testing.assert_allclose(results[0].numpy(), made.on_torus(fields).detach().numpy(), atol=1e-5)
+
+
+def test_the_kernel_is_equivariant_over_every_element():
+    made = network(4, 4, 2)
+    assert kernel(made)
+    scalar = FieldType.parse("A1o")
+    assert_equivariant(TiledNetwork(made).on_torus, Lattice.square(30, 30), scalar, scalar, torch.float32)
 
 
 @pytest.mark.parametrize("changes", [{"mixed": False}, {"radius": 2}, {"lattice": "triangular"}, {"field_type": "1xEo"}], ids=str)

@@ -210,6 +210,16 @@ def test_a_model_of_other_couplings_is_refused_and_says_which(folder):
         NetworkForces.load(folder, Holstein(Lattice.triangular(8, 8), temperature=0.1))
 
 
+def test_an_explicit_override_uses_a_model_beyond_its_training(folder):
+    other = Holstein(Lattice.square(8, 8), temperature=0.1, g=2.0, K=0.9)
+    fields = samples(1).fields[0, 0].astype(float)
+    forces = NetworkForces.load(folder, other, extrapolate=True)
+    np.testing.assert_array_equal(forces.electronic_forces(fields), NetworkForces.load(folder).electronic_forces(fields))
+    np.testing.assert_allclose(forces.forces(fields) - forces.electronic_forces(fields), -0.9 * fields, atol=1e-12)
+    with pytest.raises(ValueError, match="on the square lattice, but the model has"):
+        NetworkForces.load(folder, Holstein(Lattice.triangular(8, 8), temperature=0.1), extrapolate=True)
+
+
 def test_a_model_of_another_lattice_symmetry_is_refused(folder):
     facts = json.loads((folder / "model.json").read_text())
     facts["architecture"]["lattice"] = "triangular"
