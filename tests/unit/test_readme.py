@@ -34,6 +34,14 @@ def test_the_examples_of_the_solver_page_run_as_written():
     assert error <= own.force_bound * 1e-3
 
 
+def test_the_example_of_the_network_page_runs_as_written():
+    page = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
+    scope: dict = {"__name__": "page"}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(code, scope)
+    assert scope["force"].shape == (1, 1, 24, 24)
+
+
 def test_the_study_of_ones_own_is_valid():
     block = re.search(r"    study: my_study\n(?:    .*\n)+", README).group(0)
     study = load_study(yaml.safe_load(re.sub(r"^    ", "", block, flags=re.MULTILINE)))
