@@ -157,9 +157,7 @@ class NetworkForces:
                 f"with extrapolate=True"
             )
         if facts["target"] == "total" and differing:
-            raise ValueError(
-                f"{folder} learned the total force of another model, which cannot be split: train on electronic ones"
-            )
+            raise ValueError(f"{folder} learned the total force of another model, which cannot be split: train on electronic ones")
         return cls(network, model, facts["target"])
 
     def forces(self, fields: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from ennforce.networks import Architecture, EquivariantNetwork
-from ennforce.training.frontier import as_csv, as_markdown, median_seconds, on_square, power_law
+from ennforce.training.frontier import as_csv, as_markdown, cost_at_error, median_seconds, on_square, power_law
 from ennforce.training.metrics import jacobian_antisymmetry
 
 
@@ -63,3 +63,10 @@ def test_antisymmetry_of_known_derivatives():
     assert jacobian_antisymmetry(Linear(0.5, 0.5), fields) == 0.0
     expected = (2 * 0.5**2 / (1 + 0.7**2 + 0.2**2)) ** 0.5
     assert jacobian_antisymmetry(Linear(0.7, 0.2), fields, batch=5) == pytest.approx(expected, rel=1e-6)
+
+
+def test_costs_are_compared_at_equal_error():
+    errors, costs = [0.1, 0.001, 0.01], [1.0, 100.0, 10.0]
+    assert cost_at_error(0.01, errors, costs) == pytest.approx(10.0)
+    assert cost_at_error(10**-1.5, errors, costs) == pytest.approx(10**0.5)
+    assert cost_at_error(0.5, errors, costs) == pytest.approx(1.0) and cost_at_error(1e-4, errors, costs) == pytest.approx(100.0)

@@ -17,7 +17,10 @@ def draw(comparison: dict) -> Figure:
     for (kind, rows), look in zip(families.items(), looks, strict=True):
         rows.sort(key=lambda row: row["microseconds_1_thread"])
         cost, error = ([row[key] for row in rows] for key in ("microseconds_1_thread", "quench_relative"))
-        axes.plot(cost, [100 * e for e in error], label=kind.replace("_", " "), **look)
+        axes.plot(cost, [100 * e for e in error], label=kind.replace("_", " "), **{**look, "ls": "none"})
+        if len(rows) > 1:  # ours: the names tell widths and forms
+            for row, x, y in zip(rows, cost, error, strict=True):
+                axes.annotate(row["name"], (x, 100 * y), (4, 3), textcoords="offset points", fontsize=6, color=look["color"])
     solved = sorted(comparison["kpm"], key=lambda row: row["tolerance"])
     axes.plot(
         [row["microseconds"]["1"] for row in solved], [100 * row["errors"]["against_exact"]["relative"] for row in solved],

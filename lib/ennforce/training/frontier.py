@@ -57,6 +57,12 @@ def power_law(counts: Sequence[float], errors: Sequence[float]) -> dict[str, flo
     }
 
 
+def cost_at_error(error: float, errors: Sequence[float], costs: Sequence[float]) -> float:
+    """What a method costs at ``error``: between its measured points by ln cost over ln error, beyond them the nearest point's cost."""
+    order = np.argsort(errors)
+    return float(np.exp(np.interp(np.log(error), np.log(errors)[order], np.log(costs)[order])))
+
+
 def as_csv(rows: Sequence[dict]) -> str:
     """Rows of the same keys, with a header; None is an empty cell."""
     text = io.StringIO()
