@@ -58,7 +58,7 @@ def power_law(counts: Sequence[float], errors: Sequence[float]) -> dict[str, flo
 
 
 def cost_at_error(error: float, errors: Sequence[float], costs: Sequence[float]) -> float:
-    """What a method costs at ``error``: between its measured points by ln cost over ln error, beyond them the nearest point's cost."""
+    """What a method costs at ``error``: ln cost by ln error between its points, beyond them the nearest point's cost."""
     order = np.argsort(errors)
     return float(np.exp(np.interp(np.log(error), np.log(errors)[order], np.log(costs)[order])))
 
