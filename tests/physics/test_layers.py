@@ -7,9 +7,9 @@ import torch
 from ennforce.forces import ExactForces, NetworkForces
 from ennforce.hamiltonians import Kondo
 from ennforce.lattice import Lattice
-from ennforce.networks import Architecture, TypedNetwork
+from ennforce.networks import Architecture, TypedNetwork, build
 from ennforce.networks.equivariance import assert_equivariant, equivariance_error
-from ennforce.networks.layers import EquivariantConv
+from ennforce.networks.layers import EquivariantConv, SeparableConv, filter_basis, torus_pad
 from ennforce.networks.nonlinearities import Gated, Pointwise, Saturated, TensorProduct
 from ennforce.symmetry import FieldType
 from ennforce.symmetry.intertwiners import stencil_permutation
@@ -115,6 +115,29 @@ def test_typed_networks_are_equivariant_on_every_field(lattice, text, dtype):
     architecture = Architecture(kind="typed", lattice=lattice.name, field_type=text, width=1, depth=2, first_radius=1)
     network = excited(TypedNetwork(architecture, field_scale=0.7, force_scale=1.3), dtype)
     assert_equivariant(network.on_torus, lattice, field_type, field_type, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("separable", [True, False])
+@pytest.mark.parametrize("kind", ["enn", "enn_energy"])
+@pytest.mark.parametrize(("lattice", "text"), [case for case in FIELDS if "l" not in case[1] and case[0].dimension == 2], ids=str)
+def test_regular_networks_are_equivariant_on_every_field_without_degree(lattice, text, kind, separable, dtype):
+    torch.manual_seed(2)
+    architecture = Architecture(
+        kind, lattice.name, str(FieldType.parse(text)), width=1, depth=1, first_radius=1, separable=separable
+    )
+    network = build(architecture).to(dtype)
+    assert_equivariant(network.on_torus, lattice, FieldType.parse(text), FieldType.parse(text), dtype)
+
+
+@pytest.mark.parametrize("lattice", [SQUARE, TRIANGULAR], ids=str)
+def test_a_separable_convolution_is_one_of_the_intertwiners(lattice):
+    torch.manual_seed(0)
+    features = FieldType.parse("2xRo+1xRe")
+    layer = SeparableConv(lattice.name, features, 1).double()
+    assert_equivariant(lambda x: layer(torus_pad(x, 1)), lattice, features, features, torch.float64)
+    # A copy's stencil is free: one weight for each site that the group keeps within reach.
+    assert layer.stencils.shape == (3, len(filter_basis(lattice.name, "A1", "A1", 1).sum(axis=(0, 1, 2)).nonzero()[0]))
 
 
 def test_typed_networks_are_local_and_any_tiling_agrees():
