@@ -194,6 +194,7 @@ ALTERNATIVES = {
     "enn": Alternative(),
     "enn_narrow": Alternative(width=4),
     "enn_thin": Alternative(width=2),
+    "enn_fast": Alternative(width=4, seconds=500.0),
     "enn_deep": Alternative(depth=8),
     "enn_dense": Alternative(width=4, separable=False),
     "enn_odd": Alternative(mixed=False),
