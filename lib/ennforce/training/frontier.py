@@ -15,16 +15,16 @@ import torch
 from scipy.stats import linregress
 
 
-def median_seconds(call: Callable[[], object], repeats: int) -> float:
-    """Median wall time of ``repeats`` calls, after one that is not counted."""
-
-    def seconds() -> float:
-        started = time.perf_counter()
+def median_seconds(call: Callable[[], object], repeats: int, patience: float = 4.0) -> float:
+    """Median wall time of ``repeats`` calls after one that is not counted; of fewer, but one at least, once ``patience`` s are spent."""
+    started = time.perf_counter()
+    found: list[float] = []
+    call()
+    while not found or (len(found) < repeats and time.perf_counter() - started < patience):
+        before = time.perf_counter()
         call()
-        return time.perf_counter() - started
-
-    seconds()
-    return median(seconds() for _ in range(repeats))
+        found.append(time.perf_counter() - before)
+    return median(found)
 
 
 def machine() -> str:
