@@ -13,7 +13,8 @@ rule train:
         log_of("train"),
     benchmark:
         benchmark_of("train")
-    threads: 4
+    # One configuration a step is too little work to share: a second thread gains nothing and costs a core.
+    threads: 1
     params:
         network=STUDY.network.model_dump(),
         training=STUDY.training.model_dump(),

@@ -16,7 +16,7 @@ from scipy.stats import linregress
 
 
 def median_seconds(call: Callable[[], object], repeats: int, patience: float = 4.0) -> float:
-    """Median wall time of ``repeats`` calls after one that is not counted; of fewer, but one at least, once ``patience`` s are spent."""
+    """Median wall time of ``repeats`` calls after one that is not counted; of fewer once ``patience`` s are spent."""
     started = time.perf_counter()
     found: list[float] = []
     call()
