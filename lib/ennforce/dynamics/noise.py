@@ -26,27 +26,29 @@ def philox(c0, c1, c2, c3, k0, k1):  # pragma: no cover (compiled)
     return c0, c1, c2, c3
 
 
+@numba.njit(inline="always")
+def four_normals(seed, stream, replica, step, block):  # pragma: no cover (compiled)
+    """Standard normal numbers of sites 4 block to 4 block + 3, by Box and Muller; the half keeps the logarithm away from zero."""
+    mask, scale = np.uint64(0xFFFFFFFF), 1.0 / 4294967296.0
+    a, b, c, d = philox(
+        np.uint64(block), np.uint64(step) & mask, np.uint64(stream), np.uint64(replica),
+        np.uint64(seed) & mask, np.uint64(seed) >> np.uint64(32),
+    )  # fmt: skip
+    first = np.sqrt(-2.0 * np.log((np.float64(a) + 0.5) * scale))
+    second = np.sqrt(-2.0 * np.log((np.float64(c) + 0.5) * scale))
+    one, two = 2.0 * np.pi * np.float64(b) * scale, 2.0 * np.pi * np.float64(d) * scale
+    return first * np.cos(one), first * np.sin(one), second * np.cos(two), second * np.sin(two)
+
+
 @numba.njit(cache=True, parallel=True)
 def _fill(values, seed, stream, replicas, step):  # pragma: no cover (compiled)
-    mask = np.uint64(0xFFFFFFFF)
-    scale = 1.0 / 4294967296.0
     sites = values.shape[1]
-    for index in numba.prange(values.shape[0] * ((sites + 3) // 4)):
-        row = index // ((sites + 3) // 4)
-        block = index % ((sites + 3) // 4)
-        words = philox(
-            np.uint64(block), np.uint64(step) & mask, np.uint64(stream), np.uint64(replicas[row]),
-            np.uint64(seed) & mask, np.uint64(seed) >> np.uint64(32),
-        )  # fmt: skip
-        for pair in range(2):
-            # Box-Muller; the half keeps the logarithm away from zero.
-            radius = np.sqrt(-2.0 * np.log((np.float64(words[2 * pair]) + 0.5) * scale))
-            angle = 2.0 * np.pi * np.float64(words[2 * pair + 1]) * scale
-            site = 4 * block + 2 * pair
-            if site < sites:
-                values[row, site] = radius * np.cos(angle)
-            if site + 1 < sites:
-                values[row, site + 1] = radius * np.sin(angle)
+    blocks = (sites + 3) // 4
+    for index in numba.prange(values.shape[0] * blocks):
+        row, block = index // blocks, index % blocks
+        numbers = four_normals(seed, stream, replicas[row], step, block)
+        for n in range(min(4, sites - 4 * block)):
+            values[row, 4 * block + n] = numbers[n]
 
 
 def philox_words(counter: list[int], key: list[int]) -> list[int]:
