@@ -184,7 +184,15 @@ def test_a_model_round_trips_and_its_expanded_filters_agree(folder):
     np.testing.assert_array_equal(forces.forces(np.zeros((16, 12))), 0.0)
 
 
-@pytest.mark.parametrize("architecture", [SMALL, Architecture(width=2, depth=3), Architecture(width=2, depth=2, mixed=False)])
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        SMALL,
+        Architecture(width=2, depth=3),
+        Architecture(width=2, depth=2, mixed=False),
+        Architecture(width=4, depth=3, separable=True),
+    ],
+)
 def test_expanded_networks_agree_with_the_training_graph(architecture):
     torch.manual_seed(0)
     network = EquivariantNetwork(architecture, 0.7, 0.4)
