@@ -11,7 +11,7 @@ def draw(comparison: dict) -> Figure:
     """``comparison``: rows of networks and of solvers, with the errors of the labels (frontier/comparison.json)."""
     drawing, axes = style.figure(height=85)
     families: dict[str, list[dict]] = {}
-    for row in comparison["networks"]:
+    for row in sorted(comparison["networks"], key=lambda row: not row["method"].startswith("enn")):
         families.setdefault(row["method"], []).append(row)
     looks = style.series(len(families))
     for (kind, rows), look in zip(families.items(), looks, strict=True):
@@ -19,8 +19,9 @@ def draw(comparison: dict) -> Figure:
         cost, error = ([row[key] for row in rows] for key in ("microseconds_1_thread", "quench_relative"))
         axes.plot(cost, [100 * e for e in error], label=kind.replace("_", " "), **{**look, "ls": "none"})
         if len(rows) > 1:  # ours: the names tell widths and forms
-            for row, x, y in zip(rows, cost, error, strict=True):
-                axes.annotate(row["name"], (x, 100 * y), (4, 3), textcoords="offset points", fontsize=6, color=look["color"])
+            for n, (row, x, y) in enumerate(zip(rows, cost, error, strict=True)):
+                place = (4, 3) if n % 2 == 0 else (-2, -9)  # neighbours above and below their points
+                axes.annotate(row["name"], (x, 100 * y), place, textcoords="offset points", fontsize=6, color=look["color"])
     solved = sorted(comparison["kpm"], key=lambda row: row["tolerance"])
     axes.plot(
         [row["microseconds"]["1"] for row in solved], [100 * row["errors"]["against_exact"]["relative"] for row in solved],
