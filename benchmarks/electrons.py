@@ -9,7 +9,6 @@ numbers are from one run; times are medians after a first call that compiles. kw
 from __future__ import annotations
 
 import argparse
-import csv
 import subprocess
 import sys
 from functools import partial
@@ -21,7 +20,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 import peers
-from machine import description, median_seconds, multiply_add_peak
+from machine import description, multiply_add_peak
 
 from ennforce.electrons import solve
 from ennforce.electrons.bounds import lanczos_window
@@ -30,6 +29,7 @@ from ennforce.electrons.stencil import Stencil, window_around
 from ennforce.forces import KPMForces
 from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice
+from ennforce.training.frontier import as_csv, as_markdown, median_seconds
 
 DEFAULT = {"t": 1.0, "g": 1.5, "K": 0.67, "temperature": 0.05}
 PAPER = {"t": 1.0, "g": 3.5, "K": 1.0, "kappa": 0.18, "temperature": 0.1}
@@ -182,17 +182,6 @@ def engines() -> list[dict]:
     return rows
 
 
-def table(rows: list[dict]) -> str:
-    """A Markdown table."""
-
-    def text(value) -> str:
-        return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-    heads = list(rows[0])
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    return "\n".join(lines + ["| " + " | ".join(text(row[head]) for head in heads) + " |" for row in rows])
-
-
 def ratios(rows: list[dict]) -> list[dict]:
     """For every size: the fastest setting of ours with an rms error of at most 1e-3, against torch's diagonalisation."""
     result = []
@@ -256,17 +245,14 @@ def main() -> None:
         description(),
         "Written by `benchmarks/electrons.py`; what it means is told in [electrons.md](../electrons.md).",
         "![error against time](electrons.png)",
-        "## Speed at an rms density error of at most 1e-3, default regime, quench snapshot", table(ratios(rows)),
-        "## Cost a site and peak memory of the process, tolerance 2e-2, sampled windows", table(scaling(arguments.scaling)),
-        "## Kernel throughput: site updates a second, and the share of the measured multiply-add peak", table(throughput()),
-        "## Chebyshev against Lanczos with poles, 48 x 48, verified windows", table(engines()),
-        "## Error against time", table(rows),
+        "## Speed at an rms density error of at most 1e-3, default regime, quench snapshot", as_markdown(ratios(rows)),
+        "## Cost a site and peak memory of the process, tolerance 2e-2, sampled windows", as_markdown(scaling(arguments.scaling)),
+        "## Kernel throughput: site updates a second, and the share of the measured multiply-add peak", as_markdown(throughput()),
+        "## Chebyshev against Lanczos with poles, 48 x 48, verified windows", as_markdown(engines()),
+        "## Error against time", as_markdown(rows),
     ]  # fmt: skip
     (arguments.output / "electrons.md").write_text("\n\n".join(parts) + "\n")
-    with (arguments.output / "electrons.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    (arguments.output / "electrons.csv").write_text(as_csv(rows))
     draw(rows, arguments.output)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import time
 from pathlib import Path
-from statistics import median
 
 import numba
 import numpy as np
@@ -52,9 +51,3 @@ def _seconds(call) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
-
-
-def median_seconds(call, repeats: int) -> float:
-    """Median wall time of ``repeats`` calls, after one that is not counted."""
-    call()
-    return median(_seconds(call) for _ in range(repeats))

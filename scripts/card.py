@@ -2,14 +2,14 @@
 
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import read_json, write_atomically
-from ennforce.networks import Architecture, build
+from ennforce.networks import Architecture
 from ennforce.workflow import Node, run_node
 
 
 def main(node: Node) -> None:
     facts, metrics, check = (read_json(node.input[name]) for name in ("model", "metrics", "check"))
     architecture = Architecture(**facts["architecture"])
-    reach = build(architecture).receptive_radius
+    reach = metrics["receptive_radius"]
     hamiltonian = from_parameters(facts["model"])
     model = {key: value for key, value in facts["model"].items() if key not in ("name", "lattice")}
     group = f"the {len(hamiltonian.lattice.point_group)} elements of its point group"

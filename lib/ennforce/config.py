@@ -243,7 +243,7 @@ class Frontier(Section):
 class Study(Section):
     """Everything that fixes the results of a study."""
 
-    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the folder in results/")] = "default"
+    study: Annotated[Name, Field(description="name of the folder in results/")] = "default"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     model: Model = Model()
     solver: Solver = Solver()

@@ -68,11 +68,11 @@ class Langevin:
         damping = np.exp(-self.friction * self.dt)
         kick = np.sqrt(self.mass * self.temperature * (1.0 - damping**2))
         fields, momenta = state.fields.copy(), state.momenta.copy()
-        forces = self.force_field.forces(fields)
+        forces = np.ascontiguousarray(self.force_field.forces(fields))
         sites = (len(fields), -1)
         for step in range(state.step + 1, state.step + steps + 1):
             lost = _half_kick_drift_bath_drift(
-                fields.reshape(sites), momenta.reshape(sites), np.ascontiguousarray(forces).reshape(sites),
+                fields.reshape(sites), momenta.reshape(sites), forces.reshape(sites),
                 half, drift, damping, kick, np.uint64(state.seed), state.replicas, step,
             )  # fmt: skip
             if lost:
@@ -80,8 +80,8 @@ class Langevin:
                     f"the trajectory diverged at step {step} (largest field {np.abs(fields).max():.3g}): use a smaller time step "
                     f"than {self.dt} or a force field that covers these configurations"
                 )
-            forces = self.force_field.forces(fields)
-            _half_kick(momenta.reshape(-1), np.ascontiguousarray(forces).reshape(-1), half)
+            forces = np.ascontiguousarray(self.force_field.forces(fields))
+            _half_kick(momenta.reshape(-1), forces.reshape(-1), half)
             state = replace(state, fields=fields, momenta=momenta, step=step)
             if recorder is not None:
                 recorder(state)

@@ -57,7 +57,7 @@ class ExpandedSeparable(nn.Module):
         with torch.no_grad():
             self.embed, self.readout = _frozen(*network.embed.filter()), _frozen(*network.readout.filter())
             blocks = [cast(SeparableConv, block) for block in network.blocks]
-            self.stencils = nn.ModuleList(_frozen(b.stencil_filter(), None, b.stencil_filter().shape[0]) for b in blocks)
+            self.stencils = nn.ModuleList(_frozen(f, None, len(f)) for f in (b.stencil_filter() for b in blocks))
             self.mixes = nn.ModuleList(_frozen(*b.mix.filter(), b.mix.groups) for b in blocks)
         self.requires_grad_(False)
 
@@ -85,8 +85,4 @@ def _plain(layer: EquivariantConv, left: torch.Tensor, right: torch.Tensor | Non
     filters = torch.einsum("ab,bcyx->acyx", left, filters)
     if right is not None:
         filters = torch.einsum("acyx,cd->adyx", filters, right)
-    conv = nn.Conv2d(filters.shape[1], filters.shape[0], filters.shape[-1], bias=bias is not None)
-    conv.weight = nn.Parameter(filters.contiguous(memory_format=torch.channels_last))
-    if bias is not None:
-        conv.bias = nn.Parameter(bias_left @ bias)
-    return conv
+    return _frozen(filters.contiguous(memory_format=torch.channels_last), None if bias is None else bias_left @ bias)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 from ennforce.networks.base import Architecture
 from ennforce.networks.layers import torus_pad
-from ennforce.networks.odd import OddNetwork
+from ennforce.networks.odd import OddNetwork, odd_part
 
 
 class MessagePassingNetwork(OddNetwork):
@@ -47,5 +49,4 @@ class MessagePassingNetwork(OddNetwork):
         return self.readout(features)
 
     def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
-        plus, minus = self.response_of_one_sign(torch.cat([fields, -fields]), periodic=True).chunk(2)
-        return 0.5 * (plus - minus)
+        return odd_part(partial(self.response_of_one_sign, periodic=True), fields)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import cast
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -13,19 +12,10 @@ from torch.utils.checkpoint import checkpoint
 from ennforce.networks.base import Architecture
 from ennforce.networks.neighbourhood import RADIUS, NeighbourhoodIrreps
 from ennforce.networks.odd import OddNetwork
-from ennforce.symmetry import PointGroup, intertwiner_basis
+from ennforce.symmetry import PointGroup
 
 Irreps = dict[str, torch.Tensor]  # by label, each (copies, dim, sites)
 SITES = 2048  # worked on at once; measured: a quarter faster than 512 or 8192
-
-
-def clebsch_gordan(group: PointGroup, first: str, second: str, product: str) -> np.ndarray:
-    """Every coupling of two irreps to a third, shape (count, d1, d2, d3); sum_{c, d} C[c, d, e]^2 = 1 for every e."""
-    rho1, rho2, rho3 = (group.representation(label) for label in (first, second, product))
-    d1, d2, d3 = (rho.shape[1] for rho in (rho1, rho2, rho3))
-    both = np.einsum("gab,gcd->gacbd", rho1, rho2).reshape(len(group), d1 * d2, d1 * d2)
-    basis = intertwiner_basis(group, both, rho3, [(0,) * group.matrices.shape[1]])
-    return basis.reshape(-1, d3, d1, d2).transpose(0, 2, 3, 1) * d3**0.5
 
 
 class TensorProductLayer(nn.Module):
@@ -42,7 +32,7 @@ class TensorProductLayer(nn.Module):
         self.products = nn.ParameterDict()
         self.paths: dict[str, tuple[str, str, str]] = {}
         for (first, second), out in itertools.product(itertools.combinations_with_replacement(copies_in, 2), outputs):
-            for n, coupling in enumerate(clebsch_gordan(group, first, second, out)):
+            for n, coupling in enumerate(group.clebsch_gordan(first, second, out) * self.dims[out] ** 0.5):
                 name = f"{first}_{second}_{out}_{n}"
                 count = copies_in[first]
                 pairs = (count * (count - 1) // 2,) if first == second else (count, copies_in[second])
@@ -70,7 +60,7 @@ class TensorProductLayer(nn.Module):
             # sum_j (sum_i W_oij x_i) . C x_j: pairs of channels are never laid out in memory.
             weighted = torch.einsum("oij,ics->ojcs", self._matrix(name, first, second), irreps[first])
             coupling = getattr(self, f"coupling_{name}").to(weighted.dtype)
-            partner = torch.einsum("cde,jds->jces", coupling, irreps[second])
+            partner = torch.einsum("ecd,jds->jces", coupling, irreps[second])
             # Multiply and add: as an einsum this would be a matrix product for every single site.
             result[out] = result[out] + torch.stack([(weighted * p).sum(dim=(1, 2)) for p in partner.unbind(2)], dim=1)
         return result

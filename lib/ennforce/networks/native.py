@@ -37,16 +37,18 @@ ROWS = 128  # of a strip that one thread works on at a time
 ELEMENTS = [np.diag(s) for s in ((1, 1), (-1, -1), (1, -1), (-1, 1))] + [
     np.diag(s)[:, ::-1] for s in ((1, 1), (-1, -1), (1, -1), (-1, 1))
 ]
+E_ROWS = (
+    (4, 6),
+    (5, 7),
+)  # the kernel's components (D11, D12) and (D22, D21): a map that commutes with the group mixes within a row
 
 
 class NativeNetwork(nn.Module):
-    """Forces of a separable ``enn`` network by the compiled kernel, on the CPU."""
-
-    tile = None  # cuts fields into strips itself
+    """Forces of a separable ``enn`` network by the compiled kernel, on the CPU; it cuts fields into strips itself."""
 
     def __init__(self, network: EquivariantNetwork, library: ctypes.CDLL) -> None:
         super().__init__()
-        self.halo, self.first = network.receptive_radius, network.architecture.first_radius
+        self.halo = network.receptive_radius
         self.kernel = library
         self.columns = library.columns()
         self.weights = packed_weights(network)
@@ -85,8 +87,7 @@ def native(network: EquivariantNetwork) -> NativeNetwork | None:
     covered = (a.lattice, a.field_type, a.separable, a.mixed, a.radius) == ("square", "1xA1o", True, True, 1)
     if not covered or os.environ.get("ENNFORCE_NATIVE") == "0":
         return None
-    partner = _partner(_irrep_blocks(cast(SeparableConv, network.blocks[0]), a.width))
-    library = _library(a.width, a.depth, a.first_radius, partner)
+    library = _library(a.width, a.depth, a.first_radius)
     return None if library is None else NativeNetwork(network, library)
 
 
@@ -134,18 +135,11 @@ def _irrep_blocks(block: SeparableConv, copies: int) -> np.ndarray:
     return np.einsum("ig,pagbh,jh->pijab", inverse, matrices, inverse)
 
 
-def _partner(blocks: np.ndarray) -> int:
-    """Which component of E mixes with D11: 6 is D12, 7 is D21."""
-    return 6 + int(np.abs(blocks[:, 4, 7]).max() > np.abs(blocks[:, 4, 6]).max())
-
-
 def _mixing(block: SeparableConv, copies: int) -> tuple[np.ndarray, np.ndarray]:
     """The blocks (parity, irrep, out, in) of the one-dimensional irreps and (parity, half, out, in) of E."""
     blocks = _irrep_blocks(block, copies)
-    partner = _partner(blocks)
-    halves = [(4, partner), (5, 13 - partner)]
     scalars = np.stack([blocks[:, i, i] for i in range(4)], axis=1)
-    joined = [[np.block([[blocks[p, i, j] for j in half] for i in half]) for half in halves] for p in (0, 1)]
+    joined = [[np.block([[blocks[p, i, j] for j in half] for i in half]) for half in E_ROWS] for p in (0, 1)]
     return scalars, np.array(joined)
 
 
@@ -155,12 +149,9 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 @functools.cache
-def _library(copies: int, depth: int, first: int, pairing: int) -> ctypes.CDLL | None:
+def _library(copies: int, depth: int, first: int) -> ctypes.CDLL | None:
     """The kernel for these sizes, from the cache or freshly compiled."""
-    sizes = [
-        f"-D{name}={value}"
-        for name, value in (("COPIES", copies), ("DEPTH", depth), ("FIRST", first), ("PAIR", pairing), ("BLOCKS", BLOCKS))
-    ]
+    sizes = [f"-D{name}={value}" for name, value in (("COPIES", copies), ("DEPTH", depth), ("FIRST", first), ("BLOCKS", BLOCKS))]
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         log.info("no C compiler found: networks run in torch, several times slower (install gcc or clang, or set CC)")
@@ -179,7 +170,7 @@ def _library(copies: int, depth: int, first: int, pairing: int) -> ctypes.CDLL |
     pointer, count = ctypes.c_void_p, ctypes.c_long
     library.forces.argtypes = [pointer, count, count, count, pointer, count, pointer, pointer]
     library.forces.restype = None
-    for name in ("workspace", "weight_count", "columns"):
+    for name in ("workspace", "columns"):
         getattr(library, name).restype = count
     return library
 

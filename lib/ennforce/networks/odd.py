@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
 
@@ -30,5 +31,10 @@ class OddNetwork(ForceNetwork):
         return 2 * self.multiply_adds_of_one_sign
 
     def response(self, fields: torch.Tensor) -> torch.Tensor:
-        plus, minus = self.response_of_one_sign(torch.cat([fields, -fields])).chunk(2)
-        return 0.5 * (plus - minus)
+        return odd_part(self.response_of_one_sign, fields)
+
+
+def odd_part(function: Callable[[torch.Tensor], torch.Tensor], fields: torch.Tensor) -> torch.Tensor:
+    """[f(Q) - f(-Q)] / 2, both signs as one batch."""
+    plus, minus = function(torch.cat([fields, -fields])).chunk(2)
+    return 0.5 * (plus - minus)

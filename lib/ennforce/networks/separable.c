@@ -74,7 +74,7 @@ static inline void backward(const pair *g, pair *f) {
 typedef struct {
     float stencils[2][COPIES][8][9];    /* odd, even */
     float scalars[2][4][COPIES][COPIES]; /* the four one-dimensional irreps */
-    float vectors[2][2][2 * COPIES][2 * COPIES]; /* (D11, D12) and (D22, D21), or as PAIR says, both copies of E together */
+    float vectors[2][2][2 * COPIES][2 * COPIES]; /* (D11, D12) and (D22, D21): the rows of E, which do not mix */
     float bias[COPIES];                 /* of even features */
 } block_weights;
 
@@ -88,7 +88,7 @@ typedef struct {
 typedef float row[CHANNELS][STRIDE];
 typedef struct { row feature[2], active[3]; } level; /* rings of rows */
 
-static const int PARTNER[2][2] = {{4, PAIR}, {5, 13 - PAIR}}; /* PAIR is 6 or 7 */
+static const int PARTNER[2][2] = {{4, 6}, {5, 7}};
 
 static void embed(const float *fields, long stride, const weights *w, float (*feature)[STRIDE], float (*active)[STRIDE]) {
     for (int c = 0; c < COPIES; c++)
@@ -176,7 +176,6 @@ static inline void apply(const block_weights *w, float (*up)[STRIDE], float (*mi
 }
 
 long workspace(void) { return DEPTH * sizeof(level); }
-long weight_count(void) { return sizeof(weights) / sizeof(float); }
 long columns(void) { return ROW - 2 * DEPTH; }
 
 /* Forces on rows x at most columns() sites; fields begins FIRST + DEPTH sites up and left of the first, and has ROW + 2 FIRST

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ import torch
 from scipy.stats import linregress
 
 
-def median_seconds(call: Callable[[], object], repeats: int, patience: float = 4.0) -> float:
+def median_seconds(call: Callable[[], object], repeats: int, patience: float = math.inf) -> float:
     """Median wall time of ``repeats`` calls after one that is not counted; of fewer once ``patience`` s are spent."""
     started = time.perf_counter()
     found: list[float] = []
