@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from ennforce.electrons.bounds import MARGIN
 from ennforce.hamiltonians import DensityMatrix, Hamiltonian, from_parameters
 from ennforce.networks import ForceNetwork
 from ennforce.networks.export import TiledNetwork, load_model
+
+Fields: TypeAlias = Any  # an array, or a tensor on any device
 
 
 @runtime_checkable
@@ -124,9 +126,12 @@ class NetworkForces:
     """Forces from a trained network: its electronic part plus the model's exact classical part, O(N).
 
     Works on any torus of even lengths not smaller than twice the receptive radius; ``model`` is the lattice model of training.
+    On a ``device`` other than the processor, fields may be tensors there, and then forces are too.
     """
 
-    def __init__(self, network: ForceNetwork, model: Hamiltonian, target: str = "electronic") -> None:
+    def __init__(
+        self, network: ForceNetwork, model: Hamiltonian, target: str = "electronic", device: str | torch.device = "cpu"
+    ) -> None:
         field_type = str(model.field_type)
         trained = network.architecture
         if (trained.lattice, trained.field_type) != (model.lattice.name, field_type):
@@ -135,7 +140,7 @@ class NetworkForces:
                 f"{field_type} on the {model.lattice.name} lattice: load a network trained for this model"
             )
         self.model, self.target = model, target
-        self.network = TiledNetwork(network)
+        self.network = TiledNetwork(network, device)
 
     @classmethod
     def load(cls, folder: str | Path, model: Hamiltonian | None = None, *, extrapolate: bool = False) -> NetworkForces:
@@ -160,33 +165,37 @@ class NetworkForces:
             raise ValueError(f"{folder} learned the total force of another model, which cannot be split: train on electronic ones")
         return cls(network, model, facts["target"])
 
-    def forces(self, fields: np.ndarray) -> np.ndarray:
+    def forces(self, fields: Fields) -> Fields:
         """Total force, float64, shape of ``fields`` (..., Ly, Lx); raises ValueError on a torus too small or fields not finite."""
-        fields = np.asarray(fields, dtype=float)
-        predicted = self._predict(fields)
-        if self.target == "total":
-            return predicted
-        return predicted + self.model.classical_forces(fields)
+        predicted, fields = self._predict(fields)
+        if self.target == "electronic":
+            predicted += self.model.classical_forces(fields)
+        return predicted
 
-    def electronic_forces(self, fields: np.ndarray) -> np.ndarray:
+    def electronic_forces(self, fields: Fields) -> Fields:
         """The electrons' part of the force, shape of ``fields``."""
-        fields = np.asarray(fields, dtype=float)
-        predicted = self._predict(fields)
-        return predicted - self.model.classical_forces(fields) if self.target == "total" else predicted
+        predicted, fields = self._predict(fields)
+        if self.target == "total":
+            predicted -= self.model.classical_forces(fields)
+        return predicted
 
-    def _predict(self, fields: np.ndarray) -> np.ndarray:
-        self._check(fields)
-        batch = torch.as_tensor(fields.reshape(-1, self.model.components, *fields.shape[-2:]), dtype=torch.float32)
-        with torch.inference_mode():
-            return self.network.on_torus(batch).numpy().astype(float).reshape(fields.shape)
+    def _predict(self, fields: Fields) -> tuple[Fields, Fields]:
+        """What the network says, and the fields as float64."""
+        tensor = torch.as_tensor(fields, dtype=torch.float64, device=self.network.device)
+        self._check(tensor)
+        with torch.no_grad():
+            forces = self.network.on_torus(tensor.reshape(-1, self.model.components, *tensor.shape[-2:])).reshape(tensor.shape)
+        return (forces, tensor) if isinstance(fields, torch.Tensor) else (forces.cpu().numpy(), tensor.cpu().numpy())
 
-    def _check(self, fields: np.ndarray) -> None:
-        if fields.ndim < 2 or min(fields.shape[-2:]) < 2 * self.network.radius:
+    def _check(self, fields: torch.Tensor) -> None:
+        least = 2 * self.network.radius
+        if fields.ndim < 2 or min(fields.shape[-2:]) < least:
             raise ValueError(
-                f"fields of shape {fields.shape} do not end in a torus of at least {2 * self.network.radius} sites each way, "
+                f"fields of shape {tuple(fields.shape)} do not end in a torus of at least {least} sites each way, "
                 f"the reach of the network: use a larger lattice"
             )
         if any(length % 2 for length in fields.shape[-2:]) and self.model.odd:
-            raise ValueError(f"fields of shape {fields.shape}: particle-hole symmetry needs even lengths; use an even torus")
-        if not np.isfinite(fields).all():
-            raise ValueError(f"{np.count_nonzero(~np.isfinite(fields))} field values are NaN or infinite: no force exists there")
+            raise ValueError(f"fields of shape {tuple(fields.shape)}: particle-hole symmetry needs even lengths; use an even torus")
+        # On a GPU this question would wait for the device in every step: the dynamics asks it now and then.
+        if fields.device.type == "cpu" and not torch.isfinite(fields).all():
+            raise ValueError(f"{int((~torch.isfinite(fields)).sum())} field values are NaN or infinite: no force exists there")

@@ -40,6 +40,16 @@ def test_the_kernel_agrees_with_torch(size):
     torch.testing.assert_close(kernel(made)(fields), expected, rtol=0, atol=3e-6 * float(expected.std()))
 
 
+@pytest.mark.parametrize("shape", [(1, 40, 101), (5, 24, 18), (3, 130, 64), (2, 16, 90)], ids=str)
+def test_strips_of_the_torus_may_hold_several_lattices(shape):
+    made = network()
+    fields = torch.randn(shape[0], 1, *shape[1:], dtype=torch.float64)
+    found, expected = kernel(made).on_torus(fields), made.on_torus(fields.float()).detach()
+    torch.testing.assert_close(found.float(), expected, rtol=0, atol=3e-6 * float(expected.std()))
+    for n in range(shape[0]):
+        assert torch.equal(kernel(made).on_torus(fields[n : n + 1])[0], found[n])
+
+
 def test_large_and_small_features_do_not_overflow():
     made = network()
     fields = torch.linspace(-1e4, 1e4, 30 * 30).reshape(1, 1, 30, 30)

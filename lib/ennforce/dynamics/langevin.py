@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
+import torch
 
+from ennforce.dynamics import device
+from ennforce.dynamics.device import RUNAWAY
 from ennforce.dynamics.noise import FIELDS, MOMENTA, NOISE, four_normals, normal
-from ennforce.forces import ForceField
-
-RUNAWAY = 1e4  # a field this large never comes from a stable run
+from ennforce.forces import Fields, ForceField
 
 
 class DivergenceError(RuntimeError):
@@ -20,31 +21,55 @@ class DivergenceError(RuntimeError):
 
 @dataclass(frozen=True)
 class State:
-    """Fields and momenta (replica, Ly, Lx) after ``step`` steps; ``replicas`` numbers the replicas for the noise."""
+    """Fields (replica, Ly, Lx) after ``step`` steps, and momenta of half a step before; ``replicas`` numbers them for the noise.
 
-    fields: np.ndarray
-    momenta: np.ndarray
+    Arrays, or float64 tensors on any device (``on``), where the dynamics then stays.
+    """
+
+    fields: Fields
+    momenta: Fields
     step: int
     seed: int
     replicas: np.ndarray
 
     @classmethod
     def uncorrelated(
-        cls, shape: tuple[int, ...], replicas: np.ndarray, seed: int, *, sigma: float, mass: float, temperature: float
+        cls,
+        shape: tuple[int, ...],
+        replicas: np.ndarray,
+        seed: int,
+        *,
+        sigma: float,
+        mass: float,
+        temperature: float,
+        order: np.ndarray | float = 0.0,
     ) -> State:
-        """Fields ~ N(0, sigma^2) and momenta ~ N(0, mass temperature), independent on every site: before a thermal quench."""
+        """Fields ~ N(order, sigma^2) and momenta ~ N(0, mass temperature), independent on every site: before a thermal quench."""
         replicas = np.asarray(replicas)
-        fields = sigma * normal(seed, FIELDS, replicas, 0, shape)
+        fields = order + sigma * normal(seed, FIELDS, replicas, 0, shape)
         momenta = np.sqrt(mass * temperature) * normal(seed, MOMENTA, replicas, 0, shape)
         return cls(fields, momenta, 0, seed, replicas)
 
+    def on(self, device: str | torch.device) -> State:
+        """The same state as tensors on ``device``."""
+        fields, momenta = (torch.as_tensor(array, device=device).clone() for array in (self.fields, self.momenta))
+        return replace(self, fields=fields, momenta=momenta)
+
+    def as_arrays(self) -> State:
+        """The same state in arrays of this process: what recorders and files take."""
+        if isinstance(self.fields, np.ndarray):
+            return self
+        return replace(self, fields=self.fields.cpu().numpy(), momenta=self.momenta.cpu().numpy())
+
 
 class Langevin:
-    """dQ = P/m dt,  dP = (F - gamma P) dt + sqrt(2 m gamma T) dW, integrated by BAOAB with one force call a step.
+    """dQ = P/m dt,  dP = (F - gamma P) dt + sqrt(2 m gamma T) dW, with one force call a step.
 
-    Leimkuhler and Matthews (2013): half kick, half drift, exact Ornstein-Uhlenbeck step, half drift, half kick; for a harmonic
-    force the stationary distribution of Q is exact for every stable dt. ``friction`` is the rate gamma; 0 gives plain velocity
-    Verlet. ``force_field`` is anything with ``forces(fields)``; the noise is a function of (seed, replica, step, site).
+    BAOAB (Leimkuhler and Matthews 2013) with its two half kicks joined into one, the "middle" scheme (Zhang et al. 2019): kick,
+    half drift, exact Ornstein-Uhlenbeck step, half drift. The fields are BAOAB's; the momenta are those of half a step before, and
+    with a harmonic force the stationary distributions of both are exact for every stable dt, dt < 2 / omega. ``friction`` is the
+    rate gamma; 0 gives leapfrog. ``force_field`` is anything with ``forces(fields)``; the noise is a function of (seed, replica,
+    step, site) alone.
     """
 
     def __init__(self, force_field: ForceField, *, mass: float, friction: float, temperature: float, dt: float) -> None:
@@ -62,26 +87,28 @@ class Langevin:
     def run(self, state: State, steps: int, recorder: Callable[[State], None] | None = None) -> State:
         """Advance by ``steps`` steps, showing the state to ``recorder`` after each; returns the last state.
 
-        Raises DivergenceError, naming the step, as soon as a field is NaN, infinite or absurdly large.
+        The state shown is updated in place by the next step. Raises DivergenceError as soon as a field is NaN, infinite or absurdly
+        large, naming the step (for tensors, whose device answers late, within ``device.CHECK_EVERY`` steps).
         """
-        half, drift = 0.5 * self.dt, 0.5 * self.dt / self.mass
-        damping = np.exp(-self.friction * self.dt)
+        drift, damping = 0.5 * self.dt / self.mass, np.exp(-self.friction * self.dt)
         kick = np.sqrt(self.mass * self.temperature * (1.0 - damping**2))
-        fields, momenta = state.fields.copy(), state.momenta.copy()
-        forces = np.ascontiguousarray(self.force_field.forces(fields))
+        on_host = isinstance(state.fields, np.ndarray)
+        fields, momenta = (x.copy() if on_host else x.clone() for x in (state.fields, state.momenta))
+        replicas = state.replicas if on_host else torch.as_tensor(state.replicas, device=fields.device)
+        advance = _kick_drift_bath_drift if on_host else device.kick_drift_bath_drift
         sites = (len(fields), -1)
         for step in range(state.step + 1, state.step + steps + 1):
-            lost = _half_kick_drift_bath_drift(
+            forces = self.force_field.forces(fields)
+            forces = np.ascontiguousarray(forces) if on_host else forces
+            lost = advance(
                 fields.reshape(sites), momenta.reshape(sites), forces.reshape(sites),
-                half, drift, damping, kick, np.uint64(state.seed), state.replicas, step,
+                self.dt, drift, damping, kick, np.uint64(state.seed), replicas, step,
             )  # fmt: skip
             if lost:
                 raise DivergenceError(
-                    f"the trajectory diverged at step {step} (largest field {np.abs(fields).max():.3g}): use a smaller time step "
+                    f"the trajectory diverged at step {step} (largest field {abs(fields).max():.3g}): use a smaller time step "
                     f"than {self.dt} or a force field that covers these configurations"
                 )
-            forces = np.ascontiguousarray(self.force_field.forces(fields))
-            _half_kick(momenta.reshape(-1), forces.reshape(-1), half)
             state = replace(state, fields=fields, momenta=momenta, step=step)
             if recorder is not None:
                 recorder(state)
@@ -89,10 +116,8 @@ class Langevin:
 
 
 @numba.njit(cache=True, parallel=True)
-def _half_kick_drift_bath_drift(
-    fields, momenta, forces, half, drift, damping, kick, seed, replicas, step
-):  # pragma: no cover (compiled)
-    """B A O A of one step in one pass over (replica, site); returns how many fields have run away."""
+def _kick_drift_bath_drift(fields, momenta, forces, dt, drift, damping, kick, seed, replicas, step):  # pragma: no cover (compiled)
+    """One step in one pass over (replica, site); returns how many fields have run away."""
     sites = fields.shape[1]
     blocks = (sites + 3) // 4
     lost = 0
@@ -101,16 +126,10 @@ def _half_kick_drift_bath_drift(
         noise = four_normals(seed, NOISE, replicas[row], step, block)
         for n in range(min(4, sites - 4 * block)):
             site = 4 * block + n
-            momentum = momenta[row, site] + half * forces[row, site]
+            momentum = momenta[row, site] + dt * forces[row, site]
             field = fields[row, site] + drift * momentum
             momentum = damping * momentum + kick * noise[n]
             field += drift * momentum
             momenta[row, site], fields[row, site] = momentum, field
             lost += not abs(field) < RUNAWAY  # NaN too
     return lost
-
-
-@numba.njit(cache=True, parallel=True)
-def _half_kick(momenta, forces, half):  # pragma: no cover (compiled)
-    for n in numba.prange(len(momenta)):
-        momenta[n] += half * forces[n]

@@ -43,6 +43,10 @@ class Recorder:
 
     def __call__(self, state: State) -> None:
         moment = state.step * self.dt
+        due = self.checkpoint and time.monotonic() - self._saved > self.interval
+        if not (due or state.step in self.steps or state.step in self.snapshot_steps):
+            return
+        state = state.as_arrays()
         if state.step in self.steps:
             self._records.append(self.observe(state).expand_dims(time=[moment]))
         if state.step in self.snapshot_steps:
@@ -53,7 +57,7 @@ class Recorder:
                 attrs={"long_name": "field", "units": "1"},
             )
             self._snapshots.append(fields.to_dataset(name="fields"))
-        if self.checkpoint and time.monotonic() - self._saved > self.interval:
+        if due:
             self.save(state)
 
     def save(self, state: State) -> None:

@@ -113,5 +113,6 @@ class Hamiltonian(ABC):
         return tuple(range(-self.lattice.dimension, 0))
 
     def _at(self, fields: np.ndarray, shift: Shift) -> np.ndarray:
-        """fields[r + shift] in the place of fields[r]."""
-        return np.roll(fields, [-s for s in shift], axis=self._axes)
+        """fields[r + shift] in the place of fields[r]; arrays, or tensors on any device, whose own method this is."""
+        back = tuple(-s for s in shift)
+        return np.roll(fields, back, axis=self._axes) if isinstance(fields, np.ndarray) else fields.roll(back, self._axes)

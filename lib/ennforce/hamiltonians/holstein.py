@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
@@ -63,9 +65,10 @@ class Holstein(Hamiltonian):
         return (0.5 * self.K * fields**2 + bonds).sum(axis=self._axes)
 
     def classical_forces(self, fields: np.ndarray) -> np.ndarray:
-        return -self.K * fields - self.kappa * self._neighbour_sum(fields)
+        forces = -self.K * fields
+        if self.kappa != 0.0:
+            forces -= self.kappa * self._neighbour_sum(fields)
+        return forces
 
     def _neighbour_sum(self, fields: np.ndarray) -> np.ndarray:
-        if self.kappa == 0.0:
-            return np.zeros_like(fields)
-        return np.sum([self._at(fields, shift) for shift in self.lattice.neighbours], axis=0)
+        return functools.reduce(operator.add, (self._at(fields, shift) for shift in self.lattice.neighbours))

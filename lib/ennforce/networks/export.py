@@ -68,20 +68,25 @@ def _probe(network: ForceNetwork) -> torch.Tensor:
 
 
 class TiledNetwork:
-    """A network for inference: filters expanded, a torus padded once and worked on in tiles that stay in the processor's cache."""
+    """A network for inference: filters expanded, a torus padded once and worked on in tiles that stay in the processor's cache.
 
-    def __init__(self, network: ForceNetwork) -> None:
+    The compiled kernel cuts its own strips from the torus. Arithmetic is float32, on ``device``, where fields must be.
+    """
+
+    def __init__(self, network: ForceNetwork, device: str | torch.device = "cpu") -> None:
         self.radius = network.receptive_radius
-        self.body = network.expanded()
+        self.device = torch.device(device)
+        self.body = network.to(self.device).expanded()
 
     def on_torus(self, fields: torch.Tensor, tile: int | None = None) -> torch.Tensor:
-        """Forces (batch, C, Ly, Lx) of fields (batch, C, Ly, Lx); ``tile`` changes them by rounding only."""
+        """Forces (batch, C, Ly, Lx) of fields (batch, C, Ly, Lx), in their dtype; ``tile`` changes them by rounding only."""
+        if isinstance(self.body, NativeNetwork) and tile is None:
+            return self.body.on_torus(fields)
         height, width = fields.shape[-2:]
-        if tile is None:  # the compiled kernel cuts its own strips
-            tile = max(height, width) if isinstance(self.body, NativeNetwork) else TILE
-        padded = functional.pad(fields, (self.radius,) * 4, mode="circular")
+        tile = tile or (TILE if self.device.type == "cpu" else max(height, width))
+        padded = functional.pad(fields.float(), (self.radius,) * 4, mode="circular")
         if max(height, width) <= tile:
-            return self.body(padded)
+            return self.body(padded).to(fields.dtype)
         forces = torch.empty_like(fields)
         halo = 2 * self.radius
         for one, result in zip(padded.split(1), forces.split(1), strict=True):

@@ -14,6 +14,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -37,10 +38,8 @@ ROWS = 128  # of a strip that one thread works on at a time
 ELEMENTS = [np.diag(s) for s in ((1, 1), (-1, -1), (1, -1), (-1, 1))] + [
     np.diag(s)[:, ::-1] for s in ((1, 1), (-1, -1), (1, -1), (-1, 1))
 ]
-E_ROWS = (
-    (4, 6),
-    (5, 7),
-)  # the kernel's components (D11, D12) and (D22, D21): a map that commutes with the group mixes within a row
+# The kernel's components (D11, D12) and (D22, D21): a map that commutes with the group mixes within a row.
+E_ROWS = ((4, 6), (5, 7))
 
 
 class NativeNetwork(nn.Module):
@@ -63,29 +62,53 @@ class NativeNetwork(nn.Module):
         padded = np.zeros((batch, height + 2 * self.halo, room), dtype=np.float32)
         padded[..., : width + 2 * self.halo] = fields[:, 0].numpy()
         forces = np.empty((batch, height, width), dtype=np.float32)
-        jobs = [(n, y, x) for n in range(batch) for x in range(0, width, self.columns) for y in range(0, height, ROWS)]
 
-        def work(mine: list[tuple[int, int, int]]) -> None:
-            space = np.zeros(self.kernel.workspace(), dtype=np.uint8)
-            for n, y, x in mine:
-                self.kernel.forces(
-                    padded[n, y:, x:].ctypes.data, room, min(ROWS, height - y), min(self.columns, width - x),
-                    forces[n, y:, x:].ctypes.data, width, self.weights.ctypes.data, space.ctypes.data,
-                )  # fmt: skip
+        def strip(space: int, n: int, x: int, y: int, rows: int) -> None:
+            self.kernel.forces(
+                padded[n, y:, x:].ctypes.data, room, rows, min(self.columns, width - x),
+                forces[n, y:, x:].ctypes.data, width, self.weights.ctypes.data, space,
+            )  # fmt: skip
 
-        threads = min(torch.get_num_threads(), len(jobs))
-        if threads > 1:
-            list(_pool(threads).map(work, [jobs[k::threads] for k in range(threads)]))
-        else:
-            work(jobs)
+        self._share(
+            [(n, x, y) for n in range(batch) for x in range(0, width, self.columns) for y in range(0, height, ROWS)], height, strip
+        )
         return torch.from_numpy(forces).unsqueeze(1)
+
+    def on_torus(self, fields: torch.Tensor) -> torch.Tensor:
+        """Forces (batch, 1, Ly, Lx) of fields on tori, in their dtype, by float32 arithmetic; no padded copy is made."""
+        values = fields.detach().double().contiguous().numpy()
+        batch, _, height, width = values.shape
+        forces = np.empty_like(values)
+        columns = batch * (width + 2 * self.halo) - 2 * self.halo  # of the kernel's long row
+
+        def strip(space: int, x: int, y: int, rows: int) -> None:
+            self.kernel.torus(
+                values.ctypes.data, batch, height, width, x, y, rows, forces.ctypes.data, self.weights.ctypes.data, space
+            )
+
+        self._share([(x, y) for x in range(0, columns, self.columns) for y in range(0, height, ROWS)], height, strip)
+        return torch.from_numpy(forces).to(fields.dtype)
+
+    def _share(self, strips: list[tuple[int, ...]], height: int, work: Callable[..., None]) -> None:
+        """Call ``work(space, *strip, rows)`` for strips that end in their first row, shared out among torch's threads."""
+
+        def mine(first: int) -> None:
+            space = np.zeros(self.kernel.workspace_size(), dtype=np.uint8)
+            for strip in strips[first::threads]:
+                work(space.ctypes.data, *strip, min(ROWS, height - strip[-1]))
+
+        threads = min(torch.get_num_threads(), len(strips))
+        if threads > 1:
+            list(_pool(threads).map(mine, range(threads)))
+        else:
+            mine(0)
 
 
 def native(network: EquivariantNetwork) -> NativeNetwork | None:
-    """The compiled network, or None where torch has to serve: no compiler, another lattice or field, other stencils."""
+    """The compiled network, or None where torch has to serve: a GPU, no compiler, another lattice or field, other stencils."""
     a = network.architecture
     covered = (a.lattice, a.field_type, a.separable, a.mixed, a.radius) == ("square", "1xA1o", True, True, 1)
-    if not covered or os.environ.get("ENNFORCE_NATIVE") == "0":
+    if not covered or network.field_scale.device.type != "cpu" or os.environ.get("ENNFORCE_NATIVE") == "0":
         return None
     library = _library(a.width, a.depth, a.first_radius)
     return None if library is None else NativeNetwork(network, library)
@@ -151,7 +174,8 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 @functools.cache
 def _library(copies: int, depth: int, first: int) -> ctypes.CDLL | None:
     """The kernel for these sizes, from the cache or freshly compiled."""
-    sizes = [f"-D{name}={value}" for name, value in (("COPIES", copies), ("DEPTH", depth), ("FIRST", first), ("BLOCKS", BLOCKS))]
+    macros = {"COPIES": copies, "DEPTH": depth, "FIRST": first, "BLOCKS": BLOCKS, "ROWS": ROWS}
+    sizes = [f"-D{name}={value}" for name, value in macros.items()]
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         log.info("no C compiler found: networks run in torch, several times slower (install gcc or clang, or set CC)")
@@ -170,7 +194,9 @@ def _library(copies: int, depth: int, first: int) -> ctypes.CDLL | None:
     pointer, count = ctypes.c_void_p, ctypes.c_long
     library.forces.argtypes = [pointer, count, count, count, pointer, count, pointer, pointer]
     library.forces.restype = None
-    for name in ("workspace", "columns"):
+    library.torus.argtypes = [pointer, *[count] * 6, pointer, pointer, pointer]
+    library.torus.restype = None
+    for name in ("workspace_size", "columns"):
         getattr(library, name).restype = count
     return library
 

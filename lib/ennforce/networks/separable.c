@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define LANES 16
+#define HALO (FIRST + DEPTH)
 #define ROW (2 * LANES * BLOCKS)
 #define MARGIN LANES /* stencils reach over the edges of a row; what they find there never reaches a valid site */
 #define STRIDE (ROW + 2 * MARGIN)
@@ -175,12 +176,21 @@ static inline void apply(const block_weights *w, float (*up)[STRIDE], float (*mi
     }
 }
 
-long workspace(void) { return DEPTH * sizeof(level); }
-long columns(void) { return ROW - 2 * DEPTH; }
+#define COLUMNS (ROW - 2 * DEPTH)
+#define INPUT (ROW + 2 * FIRST)
 
-/* Forces on rows x at most columns() sites; fields begins FIRST + DEPTH sites up and left of the first, and has ROW + 2 FIRST
-   columns that can be read. work holds workspace() bytes, zeroed once. */
-void forces(const float *fields, long stride, long rows, long width, float *out, long out_stride, const weights *w, level *work) {
+typedef struct {
+    level levels[DEPTH];
+    float fields[(ROWS + 2 * HALO) * INPUT], forces[ROWS * COLUMNS];
+} workspace;
+
+long workspace_size(void) { return sizeof(workspace); }
+long columns(void) { return COLUMNS; }
+
+/* Forces on rows x at most COLUMNS sites; fields begins HALO sites up and left of the first, and has INPUT columns that can be
+   read. space holds workspace_size() bytes, zeroed once. */
+void forces(const float *fields, long stride, long rows, long width, float *out, long out_stride, const weights *w, workspace *space) {
+    level *work = space->levels;
     float line[ROW];
     for (long t = 0; t < rows + 2 * DEPTH; t++) {
         embed(fields + t * stride, stride, w, work[0].feature[t % 2], work[0].active[t % 3]);
@@ -196,5 +206,29 @@ void forces(const float *fields, long stride, long rows, long width, float *out,
                 memcpy(out + (y - DEPTH) * out_stride, line + DEPTH, width * sizeof(float));
             }
         }
+    }
+}
+
+/* Forces of up to COLUMNS x ROWS sites of (batch, height, width) fields on tori. The replicas' rows lie behind each other in one long
+   row, each with a halo of the torus' other side: a strip may end one small lattice and begin the next. It starts at column start of
+   the long row, in which replica n holds sites n (width + 2 HALO) to n (width + 2 HALO) + width - 1. */
+void torus(const double *fields, long batch, long height, long width, long start, long y, long rows, double *out, const weights *w,
+           workspace *space) {
+    const long pitch = width + 2 * HALO, sites = height * width;
+    long source[INPUT];
+    for (long c = 0; c < INPUT; c++) {
+        long position = start - HALO + c, n = (position + HALO) / pitch;
+        n = n < batch ? n : batch - 1;
+        source[c] = n * sites + ((position - n * pitch) % width + width) % width;
+    }
+    for (long r = 0; r < rows + 2 * HALO; r++) {
+        const double *from = fields + (((y - HALO + r) % height + height) % height) * width;
+        for (long c = 0; c < INPUT; c++) space->fields[r * INPUT + c] = (float)from[source[c]];
+    }
+    forces(space->fields, INPUT, rows, COLUMNS, space->forces, COLUMNS, w, space);
+    for (long c = 0; c < COLUMNS; c++) {
+        long n = (start + c) / pitch, x = (start + c) % pitch;
+        if (n < batch && x < width)
+            for (long r = 0; r < rows; r++) out[n * sites + (y + r) * width + x] = space->forces[r * COLUMNS + c];
     }
 }
