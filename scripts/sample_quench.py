@@ -19,8 +19,8 @@ def main(node: Node) -> None:
     forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
     kept = log_spaced_steps(p["first_snapshot"], p["steps"], p["snapshots"])
     recorder = Recorder(lambda state: xr.Dataset(), np.array([]), kept, bath["dt"], node.checkpoint, node.checkpoint_seconds)
-    shape, replicas = model.lattice.shape, np.array([number])
-    quench(forces, shape, replicas, seed, bath, p["steps"], recorder, resumed=node.resumed, progress=node.progress)
+    replicas = np.array([number])
+    quench(forces, model.lattice, replicas, seed, bath, p["steps"], recorder, resumed=node.resumed, progress=node.progress)
     recorded = recorder.dataset().isel(replica=0)
     fields = recorded["fields"].values[:, None]
     dataset = configurations(fields, kind="quench", time=recorded["snapshot_time"].values, trajectory=np.full(len(fields), number))

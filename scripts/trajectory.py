@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ennforce.analysis.structure import OrderObserver
-from ennforce.dynamics import Recorder, log_spaced_steps, quench
+from ennforce.dynamics import Recorder, equally_spaced_steps, log_spaced_steps, quench
 from ennforce.forces import ForceField, KPMForces, NetworkForces
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, write_dataset
@@ -16,25 +17,30 @@ def main(node: Node) -> None:
     p, bath, run = node.params, node.params["bath"], node.params["run"]
     model = from_parameters(p["model"])
     engine_name, chunk = node.wildcards["engine"], int(node.wildcards["chunk"])
+    device = "cuda" if engine_name == "network" and torch.cuda.is_available() else "cpu"
     forces: ForceField
     if engine_name == "kpm":
         forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
     else:
-        forces = NetworkForces.load(Path(node.input["model"][0]).parent, model)
+        forces = NetworkForces.load(Path(node.input["model"][0]).parent, model, device=device)
     replicas = np.arange(chunk * run["chunk"], min((chunk + 1) * run["chunk"], run["replicas"]))
-    # The same seed for both engines: they start from, and are shaken by, the same numbers.
-    seed = int(np.random.SeedSequence([p["seed"], 3, *map(ord, node.wildcards["run"])]).generate_state(1)[0])
+    # Both engines start from the same states; the noise is their own, so that their ensembles are independent samples.
+    key = [p["seed"], 3, *map(ord, node.wildcards["run"])]
+    seed, noise_seed = (int(np.random.SeedSequence(k).generate_state(1)[0]) for k in (key, [*key, *map(ord, engine_name)]))
+    spaced = log_spaced_steps if run["spacing"] == "log" else lambda first, last, count: equally_spaced_steps(last, count)
     observer = OrderObserver(model.lattice, bath["mass"], model.classical_energy)
     recorder = Recorder(
         lambda state: observer(state.fields, state.momenta, state.replicas),
-        log_spaced_steps(1, run["steps"], run["observations"]),
-        log_spaced_steps(max(1, run["steps"] // 100), run["steps"], run["snapshots"]),
+        spaced(1, run["steps"], run["observations"]),
+        spaced(max(1, run["steps"] // 100), run["steps"], run["snapshots"]),
         bath["dt"],
         node.checkpoint,
         node.checkpoint_seconds,
     )
-    shape, steps = model.lattice.shape, run["steps"]
-    quench(forces, shape, replicas, seed, bath, steps, recorder, resumed=node.resumed, progress=node.progress)
+    quench(
+        forces, model.lattice, replicas, seed, bath, run["steps"], recorder,
+        noise_seed=noise_seed, device=device, resumed=node.resumed, progress=node.progress,
+    )  # fmt: skip
     dataset = recorder.dataset()
     facts = {"model": model.parameters(), "bath": bath, "engine": engine_name, "seed": p["seed"]}
     dataset.attrs = provenance(node.parents, **facts, tolerance=p["tolerance"] if engine_name == "kpm" else "none")

@@ -6,6 +6,7 @@ so nothing heavy is imported here.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -68,6 +69,7 @@ class Bath(Section):
     dt: Positive = 0.2
     initial_sigma: Annotated[NonNegative, Field(description="spread of Q before the quench")] = 0.1
     initial_temperature: Annotated[NonNegative, Field(description="of the momenta before the quench")] = 0.05
+    initial_order: Annotated[Finite, Field(description="staggered part of Q before the quench; 0 is disorder")] = 0.0
 
 
 class Split(Section):
@@ -141,8 +143,9 @@ class Run(Section):
     replicas: Annotated[int, Field(ge=2, description="two are the least that give an error bar")]
     chunk: Annotated[int, Field(ge=1, description="replicas a job")]
     steps: Annotated[int, Field(ge=10)]
-    observations: Annotated[int, Field(ge=5, description="times at which observables are kept, log-spaced")] = 60
-    snapshots: Annotated[int, Field(ge=1, description="full fields kept, log-spaced")] = 6
+    observations: Annotated[int, Field(ge=5, description="times at which observables are kept")] = 60
+    snapshots: Annotated[int, Field(ge=1, description="full fields kept")] = 6
+    spacing: Annotated[Literal["log", "linear"], Field(description="of the times at which something is kept")] = "log"
 
 
 class Large(Run):
@@ -152,15 +155,58 @@ class Large(Run):
     replicas: Annotated[int, Field(ge=2)] = 8
     chunk: Count = 4
     steps: Annotated[int, Field(ge=10)] = 2000
+    snapshots: Count = 24
+
+
+class Variant(Section):
+    """A quench that differs from the large one in what is given here: to see what its result depends on."""
+
+    shape: Shape | None = None
+    replicas: Annotated[int, Field(ge=2)] | None = None
+    chunk: Count | None = None
+    time: Annotated[Positive, Field(description="how long, in 1/t")] | None = None
+    temperature: Annotated[Positive, Field(description="of the bath")] | None = None
+    dt: Positive | None = None
+    initial_sigma: NonNegative | None = None
+    initial_order: Finite | None = None
 
 
 class Comparison(Run):
-    """The same quenches with network and with KPM forces."""
+    """The same initial states driven by the network and by KPM."""
 
-    shape: Shape = [48, 48]
+    shape: Shape = [64, 64]
     replicas: Annotated[int, Field(ge=2)] = 16
     chunk: Count = 4
     steps: Annotated[int, Field(ge=10)] = 500
+
+
+class TimeStep(Section):
+    """Quenches with different time steps, on one lattice for the same time, to be held against the first, the finest."""
+
+    dts: Annotated[list[Positive], Field(min_length=2)] = [0.1, 0.2, 0.4, 0.8]
+    shape: Shape = [64, 64]
+    replicas: Annotated[int, Field(ge=2)] = 16
+    chunk: Count = 8
+    time: Annotated[Positive, Field(description="how long, in 1/t")] = 100.0
+
+    @model_validator(mode="after")
+    def ordered(self) -> TimeStep:
+        if sorted(set(self.dts)) != self.dts:
+            raise ValueError(f"dts = {self.dts} must grow, without repetition")
+        return self
+
+
+class Equilibrium(Section):
+    """Stationary states at several bath temperatures, network against KPM, from an ordered start."""
+
+    temperatures: Annotated[list[Positive], Field(min_length=1, description="in units of bath.temperature")] = [0.6, 1.0, 2.4]
+    initial_order: Finite = 0.8
+    shape: Shape = [24, 24]
+    replicas: Annotated[int, Field(ge=2)] = 8
+    chunk: Count = 4
+    steps: Annotated[int, Field(ge=10)] = 2000
+    observations: Annotated[int, Field(ge=5, description="equally spaced")] = 200
+    discard: Annotated[float, Field(ge=0, lt=1, description="share of the run before it counts as stationary")] = 0.25
 
 
 class Analysis(Section):
@@ -210,6 +256,15 @@ ALTERNATIVES = {
 }
 
 
+# What a growth exponent could depend on besides physics (box, start), and the temperature, on which it may.
+VARIANTS = {
+    "small": Variant(shape=[64, 64], replicas=16, chunk=8),
+    "rough_start": Variant(initial_sigma=0.5, replicas=4, chunk=2),
+    "cold": Variant(temperature=0.03, replicas=4, chunk=2),
+    "warm": Variant(temperature=0.07, replicas=4, chunk=2),
+}
+
+
 class Frontier(Section):
     """Networks trained on the same data for the same time, beside kernel polynomials and exact diagonalisation."""
 
@@ -252,10 +307,43 @@ class Study(Section):
     network: Network = Network()
     training: Training = Training()
     large: Large = Large()
+    variants: dict[Name, Variant] = VARIANTS
     comparison: Comparison = Comparison()
+    timestep: TimeStep = TimeStep()
+    equilibrium: Equilibrium = Equilibrium()
     analysis: Analysis = Analysis()
     frontier: Frontier = Frontier()
     checkpoint_seconds: Annotated[NonNegative, Field(description="between checkpoints; changes no result")] = 30.0
+
+    def runs(self) -> dict[str, tuple[Run, Bath]]:
+        """Every ensemble of trajectories by name, with its bath: large, comparison, the variants, timestep-n, equilibrium-n."""
+        found: dict[str, tuple[Run, Bath]] = {"large": (self.large, self.bath), "comparison": (self.comparison, self.bath)}
+        for name, variant in self.variants.items():
+            given = variant.model_dump(exclude_none=True)
+            bath = self.bath.model_copy(update={key: given.pop(key) for key in Bath.model_fields if key in given})
+            time = given.pop("time", self.large.steps * self.bath.dt)
+            found[name] = self.large.model_copy(update={**given, "steps": round(time / bath.dt)}), bath
+        t = self.timestep
+        for n, dt in enumerate(t.dts):
+            run = Run(shape=t.shape, replicas=t.replicas, chunk=t.chunk, steps=round(t.time / dt), snapshots=1)
+            found[f"timestep-{n}"] = run, self.bath.model_copy(update={"dt": dt})
+        e = self.equilibrium
+        for n, factor in enumerate(e.temperatures):
+            run = Run(
+                shape=e.shape, replicas=e.replicas, chunk=e.chunk, steps=e.steps,
+                observations=e.observations, snapshots=20, spacing="linear",
+            )  # fmt: skip
+            temperature = factor * self.bath.temperature
+            start = {"initial_order": e.initial_order, "initial_temperature": temperature}
+            found[f"equilibrium-{n}"] = run, self.bath.model_copy(update={"temperature": temperature, **start})
+        return found
+
+    @model_validator(mode="after")
+    def distinct(self) -> Study:
+        taken = [name for name in self.variants if re.fullmatch(r"large|comparison|timestep-\d+|equilibrium-\d+", name)]
+        if taken:
+            raise ValueError(f"variants may not be called {', '.join(taken)}: these are runs of every study")
+        return self
 
     def model_parameters(self, shape: list[int]) -> dict:
         """Parameters of the lattice model on a torus of ``shape``, as ``hamiltonians.from_parameters`` takes them."""

@@ -143,7 +143,9 @@ class NetworkForces:
         self.network = TiledNetwork(network, device)
 
     @classmethod
-    def load(cls, folder: str | Path, model: Hamiltonian | None = None, *, extrapolate: bool = False) -> NetworkForces:
+    def load(
+        cls, folder: str | Path, model: Hamiltonian | None = None, *, extrapolate: bool = False, device: str = "cpu"
+    ) -> NetworkForces:
         """From a model's folder, for the parameters it was trained for; raises ValueError where ``model`` has others.
 
         With ``extrapolate`` it is used all the same, with the classical forces of ``model``; another lattice or field type is
@@ -152,7 +154,7 @@ class NetworkForces:
         network, facts = load_model(folder)
         trained = from_parameters(facts["model"])
         if model is None:
-            return cls(network, trained, facts["target"])
+            return cls(network, trained, facts["target"], device)
         wanted, known = ({**m.parameters(), "lattice": m.lattice.name} for m in (model, trained))
         differing = [key for key in sorted(wanted | known) if wanted.get(key) != known.get(key)]
         if differing and not extrapolate:
@@ -163,7 +165,7 @@ class NetworkForces:
             )
         if facts["target"] == "total" and differing:
             raise ValueError(f"{folder} learned the total force of another model, which cannot be split: train on electronic ones")
-        return cls(network, model, facts["target"])
+        return cls(network, model, facts["target"], device)
 
     def forces(self, fields: Fields) -> Fields:
         """Total force, float64, shape of ``fields`` (..., Ly, Lx); raises ValueError on a torus too small or fields not finite."""

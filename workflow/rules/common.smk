@@ -1,5 +1,6 @@
 # The study, paths, and the source files that each stage depends on.
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def chunks(run):
     return range(-(-run.replicas // run.chunk))
 
 
-RUNS = {"large": STUDY.large, "comparison": STUDY.comparison}
+RUNS = {name: run for name, (run, _) in STUDY.runs().items()}
+BATHS = {name: bath for name, (_, bath) in STUDY.runs().items()}
 
 
 def force_inputs(wildcards):
@@ -138,7 +140,7 @@ def figure_files(name):
 
 
 wildcard_constraints:
-    run="large|comparison",
+    run="|".join(map(re.escape, RUNS)),
     engine="kpm|network",
     chunk=r"\d+",
     number=r"\d+",

@@ -15,7 +15,7 @@ rule trajectory:
     params:
         model=lambda wildcards: STUDY.model_parameters(RUNS[wildcards.run].shape),
         run=lambda wildcards: RUNS[wildcards.run].model_dump(),
-        bath=STUDY.bath.model_dump(),
+        bath=lambda wildcards: BATHS[wildcards.run].model_dump(),
         tolerance=STUDY.solver.dynamics_tolerance,
         margin=STUDY.solver.spectral_margin,
         method=STUDY.solver.method,

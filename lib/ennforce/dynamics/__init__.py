@@ -2,6 +2,6 @@
 
 from ennforce.dynamics.langevin import DivergenceError, Langevin, State
 from ennforce.dynamics.quench import quench
-from ennforce.dynamics.recorder import Recorder, log_spaced_steps
+from ennforce.dynamics.recorder import Recorder, equally_spaced_steps, log_spaced_steps
 
-__all__ = ["DivergenceError", "Langevin", "Recorder", "State", "log_spaced_steps", "quench"]
+__all__ = ["DivergenceError", "Langevin", "Recorder", "State", "equally_spaced_steps", "log_spaced_steps", "quench"]

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from ennforce.dynamics.langevin import Langevin, State
 from ennforce.dynamics.recorder import Recorder
 from ennforce.forces import ForceField
+from ennforce.lattice import Lattice
 
 
 def quench(
     force_field: ForceField,
-    shape: tuple[int, ...],
+    lattice: Lattice,
     replicas: np.ndarray,
     seed: int,
     bath: Mapping[str, float],
     steps: int,
     recorder: Recorder,
     *,
+    noise_seed: int | None = None,
+    device: str = "cpu",
     resumed: Callable[[int], None] = lambda step: None,
     progress: Callable[[int, int], None] = lambda step, total: None,
 ) -> State:
     """Run ``replicas`` for ``steps`` steps, from the recorder's checkpoint where there is one; returns the last state.
 
-    ``bath`` holds mass, friction, temperature, dt and, for the start, initial_sigma of the fields and initial_temperature of the
-    momenta (``config.Bath``). ``resumed`` is told the step the run starts from, ``progress`` every step.
+    ``bath`` holds mass, friction, temperature, dt and, for the start, initial_sigma and initial_order of the fields and
+    initial_temperature of the momenta (``config.Bath``). ``seed`` fixes the start and, without a ``noise_seed`` of its own, the
+    noise. ``resumed`` is told the step the run starts from, ``progress`` every step.
     """
+    order = bath["initial_order"]
     start = State.uncorrelated(
-        shape, replicas, seed, sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"]
-    )
+        lattice.shape, replicas, seed, sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"],
+        order=order * lattice.stagger() if order else 0.0,
+    )  # fmt: skip
+    start = replace(start, seed=seed if noise_seed is None else noise_seed)
     engine = Langevin(force_field, mass=bath["mass"], friction=bath["friction"], temperature=bath["temperature"], dt=bath["dt"])
     state = recorder.resume(start)
     resumed(state.step)
@@ -39,4 +47,4 @@ def quench(
         recorder(state)
         progress(state.step, steps)
 
-    return engine.run(state, steps - state.step, watch)
+    return engine.run(state if device == "cpu" else state.on(device), steps - state.step, watch)

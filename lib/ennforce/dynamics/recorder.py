@@ -18,6 +18,11 @@ def log_spaced_steps(first: int, last: int, count: int) -> np.ndarray:
     return np.unique(np.round(np.geomspace(max(first, 1), last, count)).astype(int))
 
 
+def equally_spaced_steps(last: int, count: int) -> np.ndarray:
+    """About ``count`` distinct step numbers up to ``last``, equally spaced, the last included."""
+    return np.unique(np.round(np.linspace(0, last, count + 1)[1:]).astype(int))
+
+
 class Recorder:
     """Called with every state; keeps ``observe(state)`` at ``steps`` and the fields at ``snapshot_steps``.
 
