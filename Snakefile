@@ -27,6 +27,6 @@ report: "workflow/report/study.rst"
 rule all:
     default_target: True
     input:
-        figures(FIGURES),
+        rules.figures.input,
         result("summary.json"),
         result("models/enn/card.md"),

@@ -99,6 +99,7 @@ FIGURES = [
     "structure_factor",
     "growth",
     "collapse",
+    "variants",
 ]
 CATEGORIES = {
     "symmetry": "Network",
@@ -109,6 +110,7 @@ CATEGORIES = {
     "structure_factor": "Coarsening",
     "growth": "Coarsening",
     "collapse": "Coarsening",
+    "variants": "Coarsening",
     "frontier": "Error against cost",
     "learning_curve": "Error against cost",
 }
@@ -137,6 +139,16 @@ def figure_files(name):
         ),
         "png": result("figures", f"{name}.png"),
     }
+
+
+def variant_label(name):
+    """In what a run differs from the large one."""
+    given = STUDY.variants[name].model_dump(
+        exclude_none=True, exclude={"replicas", "chunk", "time"}
+    )
+    texts = {"shape": "{0[1]} x {0[0]} sites", "temperature": "T = {}", "dt": "dt = {}"}
+    texts |= {"initial_sigma": "start: spread {}", "initial_order": "start: order {}"}
+    return ", ".join(texts[key].format(value) for key, value in given.items()) or name
 
 
 wildcard_constraints:

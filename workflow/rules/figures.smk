@@ -107,7 +107,44 @@ rule plot_collapse:
         "../../scripts/plot_collapse.py"
 
 
+rule plot_variants:
+    input:
+        growths=[
+            result("analysis", f"growth_{run}_network.nc") for run in ("large", *STUDY.variants)
+        ],
+        sources=drawing("variants"),
+    output:
+        **figure_files("variants"),
+    log:
+        log_of("plot_variants"),
+    params:
+        runs=["large", *STUDY.variants],
+        labels={
+            "large": f"{STUDY.large.shape[1]} x {STUDY.large.shape[0]} sites, T = {STUDY.bath.temperature}",
+            **{name: variant_label(name) for name in STUDY.variants},
+        },
+    script:
+        "../../scripts/plot_variants.py"
+
+
+rule plot_movie:
+    input:
+        ensemble=LARGE["ensemble"],
+        sources=drawing("movie"),
+    output:
+        gif=report(
+            result("figures", "movie.gif"),
+            caption="../report/movie.rst",
+            category="Coarsening",
+        ),
+    log:
+        log_of("plot_movie"),
+    script:
+        "../../scripts/plot_movie.py"
+
+
 rule figures:
     # Every figure of the study: snakemake --cores N figures
     input:
         figures(FIGURES),
+        result("figures", "movie.gif"),
