@@ -66,7 +66,7 @@ class Bath(Section):
     mass: Positive = 1.0
     friction: NonNegative = 0.2
     temperature: Annotated[Positive, Field(description="of the bath after the quench")] = 0.05
-    dt: Positive = 0.2
+    dt: Positive = 0.4
     initial_sigma: Annotated[NonNegative, Field(description="spread of Q before the quench")] = 0.1
     initial_temperature: Annotated[NonNegative, Field(description="of the momenta before the quench")] = 0.05
     initial_order: Annotated[Finite, Field(description="staggered part of Q before the quench; 0 is disorder")] = 0.0
@@ -94,9 +94,9 @@ class Data(Section):
     random_configurations: Annotated[int, Field(ge=3)] = 40
     random_sigma: Positive = 0.7
     trajectories: Annotated[int, Field(ge=3, description="quenches, one job each")] = 10
-    steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 600
+    steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 300
     snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced")] = 40
-    first_snapshot: Annotated[int, Field(ge=1, description="step of the first snapshot kept")] = 10
+    first_snapshot: Annotated[int, Field(ge=1, description="step of the first snapshot kept")] = 5
     split: Split = Split()
     verified: Annotated[int, Field(ge=1, description="labels of each kind checked by exact diagonalisation")] = 3
 
@@ -154,7 +154,7 @@ class Large(Run):
     shape: Shape = [128, 128]
     replicas: Annotated[int, Field(ge=2)] = 8
     chunk: Count = 4
-    steps: Annotated[int, Field(ge=10)] = 2000
+    steps: Annotated[int, Field(ge=10)] = 1000
     snapshots: Count = 24
 
 
@@ -177,7 +177,7 @@ class Comparison(Run):
     shape: Shape = [64, 64]
     replicas: Annotated[int, Field(ge=2)] = 16
     chunk: Count = 4
-    steps: Annotated[int, Field(ge=10)] = 500
+    steps: Annotated[int, Field(ge=10)] = 250
 
 
 class TimeStep(Section):
@@ -228,7 +228,7 @@ class Extrapolation(Section):
 
     bath_temperatures: Annotated[list[Positive], Field(description="in units of bath.temperature")] = [0.5, 2.0]
     shapes: list[Shape] = [[64, 64], [96, 96]]
-    steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 300
+    steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 150
     snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced")] = 6
 
 

@@ -41,6 +41,7 @@ ROOMS = {
     "training": ["training"],
     "metrics": ["training/metrics.py"],
     "frontier": ["training/frontier.py"],
+    "observables": ["analysis/structure.py"],
     "analysis": ["analysis"],
     "style": ["plotting/style.py"],
 }
@@ -77,7 +78,7 @@ def force_inputs(wildcards):
 
 def engine_sources(wildcards):
     engine = "electrons" if wildcards.engine == "kpm" else "networks"
-    return sources("model", engine, "dynamics", "analysis")
+    return sources("model", engine, "dynamics", "observables")
 
 
 def chunk_files(folder):
