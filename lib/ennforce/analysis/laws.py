@@ -1,0 +1,63 @@
+"""Laws of growth: effective exponents, and which of a power, Allen-Cahn's and a logarithmic law L(t) follows (PHYSICS P7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+# L = a t^alpha, L^2 = a + b t, L = a + b ln t. Each is a straight line of some y(L) against some x(t): (x, y, L from y).
+LAWS: dict[str, tuple[Callable, Callable, Callable]] = {
+    "power": (np.log, np.log, np.exp),
+    "allen_cahn": (lambda time: time, np.square, lambda y: np.sqrt(np.maximum(y, 0.0))),
+    "logarithm": (np.log, lambda length: length, lambda y: y),
+}
+
+
+def effective_exponent(time: np.ndarray, length: np.ndarray, smoothing: float) -> np.ndarray:
+    """alpha(t) = d ln L / d ln t by straight lines fitted in ln t with Gaussian weights of width ``smoothing``.
+
+    NaN where L is NaN or fewer than three points carry weight; shape of ``time``.
+    """
+    x, y = np.log(time), np.log(length)
+    valid = np.isfinite(y)
+    exponents = np.full(len(time), np.nan)
+    for n in np.flatnonzero(valid):
+        weight = np.exp(-0.5 * ((x - x[n]) / smoothing) ** 2) * valid
+        if np.count_nonzero(weight > 0.1) < 3:
+            continue
+        centred = x - np.sum(weight * x) / weight.sum()
+        mean = np.sum(weight * np.where(valid, y, 0.0)) / weight.sum()
+        exponents[n] = np.sum(weight * centred * np.where(valid, y - mean, 0.0)) / np.sum(weight * centred**2)
+    return exponents
+
+
+def line_exponent(time: np.ndarray, length: np.ndarray) -> float:
+    """Slope of one straight line through ln L against ln t; NaN with fewer than three finite points."""
+    valid = np.isfinite(length)
+    if np.count_nonzero(valid) < 3:
+        return float("nan")
+    return float(np.polyfit(np.log(time[valid]), np.log(length[valid]), 1)[0])
+
+
+def law_misfit(law: str, time: np.ndarray, length: np.ndarray, resampled: np.ndarray, replicas: int) -> tuple[float, float]:
+    """How badly L(t) follows a law of ``LAWS``: (curvature in standard errors, rms residual relative to L).
+
+    In the coordinates that make the law a straight line, the curvature is the coefficient of a parabola's square; its error
+    comes from the bootstrap means ``resampled`` (count, time), which know that the times of one run are correlated. Under the
+    true law it is distributed like Student's t with about replicas - 1 degrees of freedom; its sign tells the way: negative
+    where L grows more slowly, at late times, than the law. (NaN, NaN) with fewer than five times or two replicas.
+    """
+    usable = np.isfinite(length) & np.isfinite(resampled).all(axis=0)
+    if np.count_nonzero(usable) < 5 or replicas < 2:
+        return float("nan"), float("nan")
+    abscissa, ordinate, inverse = LAWS[law]
+    x, y, samples = abscissa(time[usable]), ordinate(length[usable]), ordinate(resampled[:, usable])
+    x = (x - x.mean()) / np.ptp(x)
+    spread = samples.std(axis=0)
+    weight = 1.0 / np.maximum(spread, 1e-3 * spread.max() + 1e-300)
+    curvature = np.polyfit(x, y, 2, w=weight)[0]
+    error = np.std(np.polyfit(x, samples.T, 2, w=weight)[0]) * np.sqrt(replicas / (replicas - 1))
+    line = inverse(np.polyval(np.polyfit(x, y, 1, w=weight), x))
+    residual = np.sqrt(np.mean((line / length[usable] - 1.0) ** 2))
+    return float(curvature / error) if error > 0 else float("nan"), float(residual)
