@@ -44,7 +44,7 @@ def growth(
             ("late_exponent", lambda length, late=late: line_exponent(time, np.where(late, length, np.nan))),
         ):
             columns[key].append(statistic(mean))
-            errors[key].append(standard_error(np.array([statistic(length) for length in resampled[name]]), replicas))
+            errors[key].append(standard_error(statistic(resampled[name]), replicas))
         misfits.append([law_misfit(law, time[late], mean[late], resampled[name][:, late], replicas) for law in LAWS])
     result = xr.Dataset(coords={"time": ensemble["time"], "definition": list(LENGTHS), "law": list(LAWS)})
     for key, unit in (("length", "lattice constant"), ("exponent", "1"), ("late_exponent", "1")):

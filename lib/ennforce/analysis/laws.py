@@ -14,30 +14,33 @@ LAWS: dict[str, tuple[Callable, Callable, Callable]] = {
 }
 
 
+def slope(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Slope of the straight line through y against x with weights, along the last axis; NaN where under three points count.
+
+    A point counts where y is finite and its weight exceeds a tenth; the others with their weight.
+    """
+    weight = np.where(np.isfinite(y), weight, 0.0)
+    y = np.where(np.isfinite(y), y, 0.0)
+    total = weight.sum(axis=-1, keepdims=True)
+    fitted = np.count_nonzero(weight > 0.1, axis=-1) >= 3
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centred = x - (weight * x).sum(axis=-1, keepdims=True) / total
+        return np.where(fitted, (weight * centred * y).sum(axis=-1) / (weight * centred**2).sum(axis=-1), np.nan)
+
+
 def effective_exponent(time: np.ndarray, length: np.ndarray, smoothing: float) -> np.ndarray:
     """alpha(t) = d ln L / d ln t by straight lines fitted in ln t with Gaussian weights of width ``smoothing``.
 
-    NaN where L is NaN or fewer than three points carry weight; shape of ``time``.
+    NaN where L is NaN or fewer than three points carry weight; shape of ``length`` (..., time).
     """
     x, y = np.log(time), np.log(length)
-    valid = np.isfinite(y)
-    exponents = np.full(len(time), np.nan)
-    for n in np.flatnonzero(valid):
-        weight = np.exp(-0.5 * ((x - x[n]) / smoothing) ** 2) * valid
-        if np.count_nonzero(weight > 0.1) < 3:
-            continue
-        centred = x - np.sum(weight * x) / weight.sum()
-        mean = np.sum(weight * np.where(valid, y, 0.0)) / weight.sum()
-        exponents[n] = np.sum(weight * centred * np.where(valid, y - mean, 0.0)) / np.sum(weight * centred**2)
-    return exponents
+    weight = np.exp(-0.5 * ((x - x[:, None]) / smoothing) ** 2)
+    return np.where(np.isfinite(y), slope(x, y[..., None, :], weight), np.nan)
 
 
-def line_exponent(time: np.ndarray, length: np.ndarray) -> float:
-    """Slope of one straight line through ln L against ln t; NaN with fewer than three finite points."""
-    valid = np.isfinite(length)
-    if np.count_nonzero(valid) < 3:
-        return float("nan")
-    return float(np.polyfit(np.log(time[valid]), np.log(length[valid]), 1)[0])
+def line_exponent(time: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Slope of one straight line through ln L against ln t, (..., time) to (...); NaN with fewer than three finite points."""
+    return slope(np.log(time), np.log(length), np.ones(len(time)))
 
 
 def law_misfit(law: str, time: np.ndarray, length: np.ndarray, resampled: np.ndarray, replicas: int) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ennforce.analysis.laws import slope
 from ennforce.analysis.lengths import K_MAX, thermal_background
 
 TAIL = (4.0, 10.0)  # k L_half: beyond the peak and its shoulder, and long before the width of a wall for L_half > 10
@@ -18,15 +19,10 @@ def porod_exponent(
     off as in ``length_structure``. NaN where ``length`` is not finite, or fewer than four bins of the tail stand above twice the
     background or rounding: an exponent needs a tail that is seen.
     """
-    background = thermal_background(structure_factor, k, modes)
-    result = np.full(np.shape(length), np.nan)
-    for n in np.ndindex(result.shape):
-        size = np.asarray(length)[n]
-        if not np.isfinite(size):
-            continue
-        inside = (k * size >= tail[0]) & (k * size <= tail[1]) & (k <= K_MAX)
-        signal = structure_factor[n] - background[n]
-        if inside.sum() < 4 or (signal[inside] <= background[n]).any():
-            continue
-        result[n] = -np.polyfit(np.log(k[inside]), np.log(signal[inside]), 1, w=np.sqrt(modes[inside]))[0]
-    return result
+    background = thermal_background(structure_factor, k, modes)[..., None]
+    scaled = np.maximum(k, 1e-12) * np.asarray(length)[..., None]  # not 0 times infinity
+    inside = (scaled >= tail[0]) & (scaled <= tail[1]) & (k <= K_MAX)
+    signal = structure_factor - background
+    seen = (inside.sum(axis=-1) >= 4) & ~(inside & (signal <= background)).any(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(seen, -slope(np.log(np.where(inside, k, 1.0)), np.log(np.where(inside, signal, np.nan)), modes), np.nan)
