@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from ennforce.analysis.collapse import collapse_spread
 from ennforce.analysis.ensemble import bootstrap_weights, combine, standard_error, two_sample_p_value
-from ennforce.analysis.growth import collapse_spread, effective_exponent, growth
+from ennforce.analysis.growth import growth
+from ennforce.analysis.laws import effective_exponent
 from ennforce.analysis.lengths import length_half, length_structure, length_wall, lengths, mean_lengths
 from ennforce.analysis.structure import (
     OrderObserver,
@@ -13,9 +15,9 @@ from ennforce.analysis.structure import (
     correlation,
     distances,
     structure_factor,
-    wall_density,
     wave_vectors,
 )
+from ennforce.analysis.walls import wall_density
 from ennforce.lattice import Lattice
 
 

@@ -1,40 +1,19 @@
-"""Growth laws: effective exponents with errors, and dynamical scaling (PHYSICS P7)."""
+"""Growth of an ensemble's domains: L(t), exponents with errors, the law it follows, Porod's tail, scaling (PHYSICS P7)."""
 
 from __future__ import annotations
 
 import numpy as np
 import xarray as xr
 
+from ennforce.analysis.collapse import collapse_spread, collapse_spread_structure
 from ennforce.analysis.ensemble import bootstrap_weights, standard_error
-from ennforce.analysis.lengths import DEFINITIONS, mean_lengths
+from ennforce.analysis.laws import LAWS, effective_exponent, law_misfit, line_exponent
+from ennforce.analysis.lengths import DEFINITIONS, length_structure_scaled, mean_lengths, thermal_background
+from ennforce.analysis.porod import porod_exponent
 
 LENGTHS = tuple(DEFINITIONS)
-
-
-def effective_exponent(time: np.ndarray, length: np.ndarray, smoothing: float) -> np.ndarray:
-    """alpha(t) = d ln L / d ln t by straight lines fitted in ln t with Gaussian weights of width ``smoothing``.
-
-    NaN where L is NaN or fewer than three points carry weight; shape of ``time``.
-    """
-    x, y = np.log(time), np.log(length)
-    valid = np.isfinite(y)
-    exponents = np.full(len(time), np.nan)
-    for n in np.flatnonzero(valid):
-        weight = np.exp(-0.5 * ((x - x[n]) / smoothing) ** 2) * valid
-        if np.count_nonzero(weight > 0.1) < 3:
-            continue
-        centred = x - np.sum(weight * x) / weight.sum()
-        mean = np.sum(weight * np.where(valid, y, 0.0)) / weight.sum()
-        exponents[n] = np.sum(weight * centred * np.where(valid, y - mean, 0.0)) / np.sum(weight * centred**2)
-    return exponents
-
-
-def line_exponent(time: np.ndarray, length: np.ndarray) -> float:
-    """Slope of one straight line through ln L against ln t; NaN with fewer than three finite points."""
-    valid = np.isfinite(length)
-    if np.count_nonzero(valid) < 3:
-        return float("nan")
-    return float(np.polyfit(np.log(time[valid]), np.log(length[valid]), 1)[0])
+HALF = LENGTHS.index("half")
+ALLEN_CAHN = 0.5
 
 
 def growth(
@@ -43,14 +22,16 @@ def growth(
     """L(t) of the ensemble and alpha(t) for the three lengths, bootstrap errors over replicas, and one late exponent each.
 
     Times before ``first_time``, and from the first on at which L_half exceeds a quarter of the ``box`` (finite size), are left out.
-    ``late_exponent`` is the slope over the last half, in ln t, of what remains.
+    ``late_exponent`` is the slope over the last half, in ln t, of what remains; ``late_deviation`` its difference from Allen-Cahn's
+    1/2 in standard errors. In the same window: ``law_curvature`` and ``law_residual`` of the laws of growth, the exponent of
+    L_k with a scaled cut-off, and how well C and S scale with L_half; ``porod_exponent`` is a number a time, like ``length``.
     """
     time, replicas = ensemble["time"].values, ensemble.sizes["replica"]
-    means = mean_lengths(ensemble, np.full(replicas, 1.0 / replicas))
-    resampled = mean_lengths(ensemble, bootstrap_weights(replicas, count, rng))
+    flat, weights = np.full(replicas, 1.0 / replicas), bootstrap_weights(replicas, count, rng)
+    means, resampled = mean_lengths(ensemble, flat), mean_lengths(ensemble, weights)
     columns: dict[str, list] = {key: [] for key in ("length", "exponent", "late_exponent")}
     errors: dict[str, list] = {key: [] for key in columns}
-    late_from = []
+    late_from, misfits = [], []
     grown = np.flatnonzero(means["half"] >= box / 4).min(initial=len(time))
     for name in LENGTHS:
         mean = means[name]
@@ -63,30 +44,64 @@ def growth(
             ("late_exponent", lambda length, late=late: line_exponent(time, np.where(late, length, np.nan))),
         ):
             columns[key].append(statistic(mean))
-            errors[key].append(standard_error(np.array([statistic(length) for length in resampled[name]]), replicas))
-    result = xr.Dataset(coords={"time": ensemble["time"], "definition": list(LENGTHS)})
+            errors[key].append(standard_error(statistic(resampled[name]), replicas))
+        misfits.append([law_misfit(law, time[late], mean[late], resampled[name][:, late], replicas) for law in LAWS])
+    result = xr.Dataset(coords={"time": ensemble["time"], "definition": list(LENGTHS), "law": list(LAWS)})
     for key, unit in (("length", "lattice constant"), ("exponent", "1"), ("late_exponent", "1")):
         dims = ("definition", "time")[: np.ndim(columns[key])]
-        result[key] = (dims, np.array(columns[key]), {"long_name": key.replace("_", " "), "units": unit})
-        result[f"{key}_error"] = (
-            dims,
-            np.array(errors[key]),
-            {"long_name": f"standard error of the {key.replace('_', ' ')}", "units": unit},
-        )
-    half = columns["length"][LENGTHS.index("half")]
-    late = np.isfinite(half) & (time >= late_from[LENGTHS.index("half")])
-    curves = ensemble["correlation"].transpose("replica", "time", "r").values.mean(axis=0)
-    spread = collapse_spread(ensemble["r"].values, curves[late], half[late]) if late.sum() > 1 else np.nan
-    result["collapse_spread"] = ((), spread, {"long_name": "rms spread of C(r/L) between late times", "units": "1"})
+        _add(result, key, dims, key.replace("_", " "), np.array(columns[key]), np.array(errors[key]), unit)
     result["late_from"] = ("definition", np.array(late_from), {"long_name": "first time of the late window", "units": "1/t"})
+    deviation = (result["late_exponent"] - ALLEN_CAHN) / result["late_exponent_error"].where(lambda error: error > 0)
+    text = "late exponent less Allen-Cahn's one half, in standard errors"
+    result["late_deviation"] = deviation.assign_attrs(long_name=text, units="1")
+    for column, (key, text) in enumerate(
+        (("law_curvature", "curvature against the law, in standard errors"), ("law_residual", "rms residual of the law over L"))
+    ):
+        attributes = {"long_name": f"{text}, late times", "units": "1"}
+        result[key] = (("definition", "law"), np.array(misfits)[:, :, column], attributes)
+    _add_tail_and_collapse(result, ensemble, flat, weights, time >= late_from[HALF], resampled["half"])
     return result
 
 
-def collapse_spread(radius: np.ndarray, correlation: np.ndarray, length: np.ndarray) -> float:
-    """How badly C(r / L(t)) of several times (time, r) fall onto one curve: rms spread between times for 0.2 < r/L < 2.
+def _add_tail_and_collapse(
+    result: xr.Dataset, ensemble: xr.Dataset, flat: np.ndarray, weights: np.ndarray, late: np.ndarray, resampled: np.ndarray
+) -> None:
+    """Porod's exponent at every usable time; of the ``late`` ones scaled L_k's exponent and the spreads of C(r/L), S(kL)/L^2."""
+    length = result["length"].values[HALF]
+    late = late & np.isfinite(length)
+    ordered = ensemble.transpose("replica", "time", ...)
+    r, k, modes = (ensemble[name].values for name in ("r", "k", "k_modes"))
+    keys = ("porod_exponent", "scaled_cutoff_exponent", "collapse_spread", "collapse_spread_structure")
+    samples: dict[str, list] = {key: [] for key in keys}
+    for weight, sizes in ((flat, length), *zip(weights, resampled, strict=True)):
+        structure, curves, square = (
+            np.tensordot(weight, ordered[name].values, axes=1) for name in ("structure_factor", "correlation", "field_square")
+        )
+        sizes = np.where(np.isfinite(length), sizes, np.nan)
+        samples["porod_exponent"].append(porod_exponent(structure, k, modes, sizes))
+        scaled = np.where(late, length_structure_scaled(structure, k, modes, sizes), np.nan)
+        samples["scaled_cutoff_exponent"].append(line_exponent(result["time"].values, scaled))
+        signal = (structure - thermal_background(structure, k, modes)[:, None]) / square[:, None]
+        for key, spread, x, values in (
+            ("collapse_spread", collapse_spread, r, curves),
+            ("collapse_spread_structure", collapse_spread_structure, k, signal),
+        ):
+            kept = late & np.isfinite(sizes)
+            samples[key].append(spread(x, values[kept], sizes[kept]) if kept.sum() > 1 else np.nan)
+            if weight is flat:
+                middle = np.exp(np.log(sizes[kept]).mean()) if kept.any() else np.nan
+                fixed = spread(x, values[kept], np.full(kept.sum(), middle)) if kept.sum() > 1 else np.nan
+                result[f"{key}_unscaled"] = ((), fixed, {"long_name": f"{key.replace('_', ' ')} with one L for all", "units": "1"})
+    for key, dims, text in (
+        ("porod_exponent", ("time",), "p of S(k) ~ k^-p beyond the peak"),
+        ("scaled_cutoff_exponent", (), "late exponent of the structure-factor length with k_max = 8/L_half"),
+        ("collapse_spread", (), "rms spread of C(r/L) between late times"),
+        ("collapse_spread_structure", (), "rms spread of ln S(kL)/L^2 between late times"),
+    ):
+        values = np.array(samples[key])
+        _add(result, key, dims, text, values[0], standard_error(values[1:], len(flat)), "1")
 
-    0 is a perfect collapse; without rescaling the same number is of order 0.1 to 0.3.
-    """
-    grid = np.linspace(0.2, 2.0, 37)
-    curves = np.array([np.interp(grid, radius / size, row, right=np.nan) for row, size in zip(correlation, length, strict=True)])
-    return float(np.sqrt(np.nanmean(np.nanvar(curves, axis=0))))
+
+def _add(result: xr.Dataset, key: str, dims: tuple, text: str, values: np.ndarray, error: np.ndarray, unit: str) -> None:
+    result[key] = (dims, values, {"long_name": text, "units": unit})
+    result[f"{key}_error"] = (dims, error, {"long_name": f"standard error of the {text}", "units": unit})

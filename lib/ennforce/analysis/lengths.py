@@ -7,6 +7,8 @@ import xarray as xr
 
 K_MAX = np.pi / 2  # cut-off of the structure-factor length: the Porod tail makes it depend on one
 
+SCALED_CUTOFF = 8.0  # k_max L_half of ``length_structure_scaled``: beyond the peak, below pi/2 for L_half > 5
+
 
 def length_half(correlation: np.ndarray, r: np.ndarray) -> np.ndarray:
     """The first r at which C(r), scaled to 1 after removing its thermal spike at r = 0, falls to one half; (..., r) -> (...).
@@ -31,19 +33,37 @@ def length_half(correlation: np.ndarray, r: np.ndarray) -> np.ndarray:
     return np.where(at_zero > 0.02, np.where(below.any(axis=-1), position, np.inf), np.nan)
 
 
-def length_structure(structure_factor: np.ndarray, k: np.ndarray, modes: np.ndarray, k_max: float = K_MAX) -> np.ndarray:
+def thermal_background(structure_factor: np.ndarray, k: np.ndarray, modes: np.ndarray) -> np.ndarray:
+    """Level of the flat S(k) of uncorrelated motion inside the domains: its mean over all |k| > pi; (..., k) -> (...)."""
+    beyond = k > np.pi
+    return (structure_factor[..., beyond] * modes[beyond]).sum(axis=-1) / modes[beyond].sum()
+
+
+def length_structure(
+    structure_factor: np.ndarray, k: np.ndarray, modes: np.ndarray, k_max: float | np.ndarray = K_MAX
+) -> np.ndarray:
     """2 pi sum S / sum |k| S over all wave vectors with |k| <= k_max, less the thermal background; (..., k) -> (...).
 
-    The background, uncorrelated motion inside the domains, is flat: its level is the mean of S beyond |k| = pi. The k = 0 bin
-    counts in the numerator: it is the peak itself once domains grow to the size of the box. NaN where S rises less than half
-    above its background, before there is order.
+    The k = 0 bin counts in the numerator: it is the peak itself once domains grow to the size of the box. NaN where S rises less
+    than half above its background, before there is order. ``k_max`` is a number or of shape (...); what a fixed one does to the
+    exponent of growth is in docs/coarsening.md.
     """
-    inside, beyond = k <= k_max, k > np.pi
-    background = (structure_factor[..., beyond] * modes[beyond]).sum(axis=-1) / modes[beyond].sum()
-    weights = (structure_factor[..., inside] - background[..., None]) * modes[inside]
+    inside = np.where(k <= np.asarray(k_max)[..., None], modes, 0)
+    background = thermal_background(structure_factor, k, modes)
+    weights = (structure_factor - background[..., None]) * inside
     signal = weights.sum(axis=-1)
-    ordered = signal > 0.5 * background * modes[inside].sum()
-    return np.where(ordered, 2.0 * np.pi * signal / np.where(ordered, (weights * k[inside]).sum(axis=-1), 1.0), np.nan)
+    ordered = signal > 0.5 * background * inside.sum(axis=-1)
+    return np.where(ordered, 2.0 * np.pi * signal / np.where(ordered, (weights * k).sum(axis=-1), 1.0), np.nan)
+
+
+def length_structure_scaled(structure_factor: np.ndarray, k: np.ndarray, modes: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """``length_structure`` with a cut-off that shrinks as domains grow, k_max = 8 / ``length`` (at most pi/2).
+
+    It cuts Porod's tail at the same point of the scaling function at all times, so that no logarithm of L is left. NaN where
+    ``length`` is not finite.
+    """
+    cutoff = np.where(np.isfinite(length), np.minimum(SCALED_CUTOFF / length, K_MAX), np.nan)
+    return length_structure(structure_factor, k, modes, cutoff)
 
 
 def length_wall(wall_density: np.ndarray) -> np.ndarray:

@@ -1,10 +1,11 @@
-"""Structure factor, correlations and domain walls of the staggered field phi_i = (-1)^(x+y) Q_i (PHYSICS P6, P7)."""
+"""Structure factor and correlations of the staggered field phi_i = (-1)^(x+y) Q_i (PHYSICS P6, P7)."""
 
 from __future__ import annotations
 
 import numpy as np
 import xarray as xr
 
+from ennforce.analysis.walls import wall_anisotropy, wall_density, wall_normals
 from ennforce.lattice import Lattice
 
 
@@ -19,17 +20,6 @@ def structure_factor(order: np.ndarray) -> np.ndarray:
 def correlation(order: np.ndarray) -> np.ndarray:
     """<phi_i phi_(i+r)> averaged over i, for every r of the torus, shape of ``order``; its value at r = 0 is <phi^2>."""
     return np.fft.ifft2(structure_factor(order)).real
-
-
-def wall_density(order: np.ndarray) -> np.ndarray:
-    """Share of nearest-neighbour bonds across which phi, averaged over 3 x 3 sites, changes sign, shape (...).
-
-    Without the average, sites that thermal motion flips for a moment inside a domain would count as walls.
-    """
-    columns = order + np.roll(order, 1, axis=-1) + np.roll(order, -1, axis=-1)
-    sign = columns + np.roll(columns, 1, axis=-2) + np.roll(columns, -1, axis=-2) > 0
-    across = [(sign != np.roll(sign, 1, axis=axis)).mean(axis=(-2, -1)) for axis in (-2, -1)]
-    return 0.5 * (across[0] + across[1])
 
 
 class RadialBins:
@@ -89,6 +79,7 @@ class OrderObserver:
             "field_square": (("replica",), square, "mean square field"),
             "order": (("replica",), order.mean(axis=(-2, -1)), "mean staggered field"),
             "wall_density": (("replica",), wall_density(order), "share of bonds across a domain wall"),
+            "wall_anisotropy": (("replica",), wall_anisotropy(*wall_normals(order)), "<cos 4 theta> of the walls' normals"),
             "energy": (("replica",), energy, "kinetic and classical energy a site, without the electrons'"),
             "kinetic_temperature": (("replica",), (momenta**2).mean(axis=(-2, -1)) / self.mass, "<P^2>/m"),
         }
