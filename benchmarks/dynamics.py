@@ -1,9 +1,9 @@
-"""Cost of network-driven dynamics against the bare network: ``python benchmarks/dynamics.py [--output docs/benchmarks] [--steps 12]``.
+"""Cost of network-driven dynamics against the bare network: ``python benchmarks/dynamics.py [--output docs/benchmarks]``.
 
-Every line is a process of its own, so that its peak memory is its own. In each, bare calls of the network alternate with whole steps
-(network, classical forces, noise, update) of the same fields; medians are compared, so that a change of the machine's speed between
-lines does not enter the ratio. Observation is timed apart and shared out over a run that observes 60 times in 2000 steps. Weights are random: they do not
-change the time.
+Every line is a process of its own, so that its peak memory is its own. In each, bare calls of the network alternate with whole
+steps (network, classical forces, noise, update) of the same fields; medians are compared, so that a change of the machine's speed
+between lines does not enter the ratio. Observation is timed apart and shared out over a run that observes 60 times in 1000 steps.
+Weights are random: they do not change the time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ennforce.tables import as_csv, as_markdown
 from ennforce.workflow import set_threads
 
 BATH = {"mass": 1.0, "friction": 0.2, "temperature": 0.05, "dt": 0.4}
-OBSERVED = 60 / 2000  # observations a step
+OBSERVED = 60 / 1000  # observations a step
 SIZES = [(256, 1), (512, 1), (1024, 1), (2048, 1), (4096, 1), (64, 16), (64, 256), (128, 8), (256, 4)]
 
 

@@ -51,7 +51,15 @@ def double_well_quench() -> tuple[xr.Dataset, xr.Dataset]:
     """Ensemble and growth after a quench, 6 replicas of 256 x 256 sites: about 20 s on one core."""
     lattice = Lattice.square(256, 256)
     model = DoubleWell(lattice, stiffness=0.5)
-    bath = {"mass": 1.0, "friction": 0.3, "temperature": 0.02, "dt": 0.5, "initial_sigma": 0.3, "initial_temperature": 0.02}
+    bath = {
+        "mass": 1.0,
+        "friction": 0.3,
+        "temperature": 0.02,
+        "dt": 0.5,
+        "initial_sigma": 0.3,
+        "initial_temperature": 0.02,
+        "initial_order": 0.0,
+    }
     observer = OrderObserver(lattice, bath["mass"], model.classical_energy)
     chunks = []
     for replica in range(6):  # one at a time stays in the cache
@@ -59,7 +67,7 @@ def double_well_quench() -> tuple[xr.Dataset, xr.Dataset]:
             lambda state: observer(state.fields, state.momenta, state.replicas),
             log_spaced_steps(20, 600, 28), np.array([600]), bath["dt"],
         )  # fmt: skip
-        quench(model, lattice.shape, np.array([replica]), 7, bath, 600, recorder)
+        quench(model, lattice, np.array([replica]), 7, bath, 600, recorder)
         chunks.append(recorder.dataset())
     ensemble = combine(chunks, 200, np.random.default_rng(0))
     return ensemble, growth(ensemble, box=256, first_time=5.0, smoothing=0.5, count=200, rng=np.random.default_rng(1))

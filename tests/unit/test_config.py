@@ -26,8 +26,21 @@ def test_the_paper_study_is_the_published_one():
     study = load_study(yaml.safe_load((ROOT / "config" / "paper.yaml").read_text()))
     assert study.data.shape == [40, 40] and study.data.random_configurations == 200
     assert study.data.trajectories * study.data.snapshots == 400
-    assert study.large.shape == [200, 200] and study.large.steps == 25_000
-    assert (study.model.g, study.model.K, study.model.kappa, study.bath.mass, study.bath.dt) == (3.5, 1.0, 0.18, 5.0, 0.05)
+    assert study.large.shape == [200, 200] and study.large.steps * study.bath.dt == 1250
+    assert (study.model.g, study.model.K, study.model.kappa, study.bath.mass) == (3.5, 1.0, 0.18, 5.0)
+    assert study.timestep.dts[0] == 0.05  # the published one, against which larger steps are held
+
+
+def test_runs_of_a_study_inherit_from_the_large_one_and_last_as_long():
+    study = load_study({"large": {"steps": 500}, "variants": {"fine": {"dt": 0.1}, "cold": {"temperature": 0.02, "time": 8.0}}})
+    runs = study.runs()
+    run, bath = runs["fine"]
+    assert (run.steps, bath.dt, run.shape) == (2000, 0.1, study.large.shape)
+    run, bath = runs["cold"]
+    assert (run.steps, bath.temperature, bath.dt) == (20, 0.02, study.bath.dt)
+    times = {round(run.steps * bath.dt, 6) for name, (run, bath) in runs.items() if name.startswith("timestep")}
+    assert times == {study.timestep.time}
+    assert runs["equilibrium-1"][1].initial_order == study.equilibrium.initial_order and runs["large"][1].initial_order == 0
 
 
 def test_the_long_comparison_is_in_the_regime_of_the_paper():

@@ -41,7 +41,7 @@ ROOMS = {
     "training": ["training"],
     "metrics": ["training/metrics.py"],
     "frontier": ["training/frontier.py"],
-    "observables": ["analysis/structure.py"],
+    "observables": ["analysis/structure.py", "analysis/walls.py"],
     "analysis": ["analysis"],
     "style": ["plotting/style.py"],
 }
