@@ -34,7 +34,7 @@ def trained(kind: str, batch: int, **options) -> loop.Trained:
 
 
 def smoothly(kind: str, batch: int) -> loop.Trained:
-    """By an optimiser that is smooth in the gradient: the first bases of SOAP are of degenerate matrices, where rounding decides."""
+    """By an optimiser smooth in the gradient: the first bases of SOAP are of degenerate matrices, where rounding decides."""
     with mock.patch.object(loop, "SOAP", functools.partial(torch.optim.Adam, eps=1e-3)):
         return trained(kind, batch)
 
@@ -60,7 +60,7 @@ def program(folder: Path) -> None:
         assert state.exists() == (number == 0)
         results.append(trained("enn", 4, checkpoint=state))
         results.append(trained("enn", 2, steps=10**6, seconds=0.3))
-        with pytest.raises(ValueError, match="1 configuration.* cannot be shared out over 2 processes"):
+        with pytest.raises(ValueError, match="a batch of 1 cannot be shared out over 2 processes"):
             trained("enn", 1)
         torch.save([(result.network.state_dict(), result.history.tolist()) for result in results], folder / f"{number}.pt")
 

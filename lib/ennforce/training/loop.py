@@ -6,6 +6,7 @@ import functools
 import math
 import pickle
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,8 +112,8 @@ class _Training:
     def __init__(self, architecture: Architecture, training: Samples, validation: Samples, recipe: Recipe, device: str) -> None:
         if recipe.batch < processes.count():
             raise ValueError(
-                f"{recipe.batch} configuration(s) a step cannot be shared out over {processes.count()} processes: use a batch of at "
-                f"least {processes.count()}, or fewer processes"
+                f"a batch of {recipe.batch} cannot be shared out over {processes.count()} processes: use a batch of at least "
+                f"{processes.count()}, or fewer processes"
             )
         torch.manual_seed(recipe.seed)
         self.recipe, self.validation, self.device = recipe, validation, device
@@ -124,6 +125,8 @@ class _Training:
         self.elapsed = 0.0  # seconds spent on steps; validation does not count
         self.predict: Callable[[torch.Tensor], torch.Tensor] = self.network.on_torus
         if processes.count() > 1:
+            # Said of filters with one input channel, too small to matter.
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
             self.predict = DistributedDataParallel(_OnTorus(self.network), forward_sync_buffers=False)
         self.averaged = swa_utils.AveragedModel(self.network)
         self.optimiser = SOAP(self.network.parameters(), lr=recipe.learning_rate)
