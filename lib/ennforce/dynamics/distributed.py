@@ -5,7 +5,7 @@ Every process calls the same functions (``processes.joined``); arrays are of its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numba
@@ -16,6 +16,7 @@ from torch import distributed
 from ennforce import processes
 from ennforce.dynamics.langevin import RUNAWAY, DivergenceError, State
 from ennforce.dynamics.noise import FIELDS, MOMENTA, NOISE, four_normals, normal
+from ennforce.dynamics.recorder import Recorder
 from ennforce.forces import ForceField
 
 
@@ -58,6 +59,7 @@ class Slab:
             distributed.irecv(below, after, tag=0), distributed.irecv(above, before, tag=1),
         ]  # fmt: skip
         for job in jobs:
+            assert job is not None  # it is only outside the group
             job.wait()
         return np.concatenate([above.numpy(), fields, below.numpy()], axis=-2)
 
@@ -72,6 +74,17 @@ class Slab:
             distributed.recv(part, process)
             parts.append(part.numpy())
         return np.concatenate(parts, axis=-2)
+
+    def scattered(self, fields: np.ndarray | None, replicas: int) -> np.ndarray:
+        """This process's rows of (replica, Ly, Lx) fields that process 0 holds: the inverse of ``gathered``."""
+        if fields is None:
+            mine = torch.empty((replicas, *self.local_shape), dtype=torch.float64)
+            distributed.recv(mine, 0)
+            return mine.numpy()
+        parts = np.split(fields, np.cumsum(self.rows)[:-1], axis=-2)
+        for process in range(1, processes.count()):
+            distributed.send(torch.from_numpy(np.ascontiguousarray(parts[process])), process)
+        return np.ascontiguousarray(parts[0])
 
 
 class SlabForces:
@@ -105,17 +118,19 @@ def quench_in_slabs(
     seed: int,
     bath: Mapping[str, float],
     steps: int,
-    recorder: Callable[[State], None] = lambda state: None,
-    recorded: Collection[int] = (),
+    recorder: Recorder,
+    checkpoint_every: int,
     *,
+    resumed: Callable[[int], None] = lambda step: None,
     progress: Callable[[int, int], None] = lambda step, total: None,
 ) -> State:
     """A thermal quench of one torus of ``shape`` in all processes; returns the last state of this process's slab.
 
-    Arguments as in ``quench.quench``, and ``reach`` as in ``SlabForces``. At the steps ``recorded`` the whole lattice is gathered and
-    shown to ``recorder`` on process 0. The middle scheme (Zhang et al. 2019): kick, half drift, Ornstein-Uhlenbeck step, half drift,
-    so that momenta are those of half a step before. Any number of processes gives the same numbers if the force field does for any
-    tiling. Raises DivergenceError on a process whose fields run away.
+    Arguments as in ``quench.quench``, and ``reach`` as in ``SlabForces``. At the recorder's steps, and every ``checkpoint_every``
+    steps, the whole lattice is gathered and shown to the recorder of process 0, which alone reads and writes; any number of
+    processes can go on from its checkpoint. The middle scheme (Zhang et al. 2019): kick, half drift, Ornstein-Uhlenbeck step, half
+    drift, so that momenta are those of half a step before. Any number of processes gives the same numbers if the force field does
+    for any tiling. Raises DivergenceError on a process whose fields run away.
     """
     slab = Slab.of(shape)
     forces = SlabForces(force_field, slab, reach)
@@ -124,8 +139,17 @@ def quench_in_slabs(
     kick = np.sqrt(mass * bath["temperature"] * (1.0 - damping**2))
     fields = bath["initial_sigma"] * normal(seed, FIELDS, replicas, 0, slab.local_shape, slab.first_block)
     momenta = np.sqrt(mass * bath["initial_temperature"]) * normal(seed, MOMENTA, replicas, 0, slab.local_shape, slab.first_block)
+    state = State(fields, momenta, 0, seed, replicas)
+    if processes.number() == 0:
+        state = recorder.resume(state)
+    first = processes.from_first(lambda: state.step)
+    if first > 0:
+        wholes = (state.fields, state.momenta) if processes.number() == 0 else (None, None)
+        fields, momenta = (slab.scattered(whole, len(replicas)) for whole in wholes)
+        resumed(first)
+    gathered_at = recorder.steps | recorder.snapshot_steps | set(range(checkpoint_every, steps + 1, checkpoint_every))
     sites = (len(fields), -1)
-    for step in range(1, steps + 1):
+    for step in range(first + 1, steps + 1):
         force = np.ascontiguousarray(forces.forces(fields))
         lost = _kick_drift_bath_drift(
             fields.reshape(sites), momenta.reshape(sites), force.reshape(sites),
@@ -136,7 +160,7 @@ def quench_in_slabs(
                 f"the trajectory diverged at step {step} in process {processes.number()}: use a smaller time step than {dt} or a "
                 f"force field that covers these configurations"
             )
-        if step in recorded:
+        if step in gathered_at:
             whole = [slab.gathered(array) for array in (fields, momenta)]
             if whole[0] is not None and whole[1] is not None:
                 recorder(State(whole[0], whole[1], step, seed, replicas))

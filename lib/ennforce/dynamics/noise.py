@@ -56,9 +56,7 @@ def philox_words(counter: list[int], key: list[int]) -> list[int]:
     return [int(word) for word in philox(*(np.uint64(word) for word in [*counter, *key]))]
 
 
-def normal(
-    seed: int, stream: int, replicas: np.ndarray, step: int, shape: tuple[int, ...], first_block: int = 0
-) -> np.ndarray:
+def normal(seed: int, stream: int, replicas: np.ndarray, step: int, shape: tuple[int, ...], first_block: int = 0) -> np.ndarray:
     """Standard normal numbers of shape (len(replicas), *shape), each fixed by (seed, stream, replica, step, site).
 
     Sites are numbered from 4 ``first_block`` on: a part of a larger lattice gets that lattice's numbers.
