@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ennforce import processes
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import file_digest, provenance, read_dataset, write_atomically
 from ennforce.networks import Architecture
@@ -17,6 +18,14 @@ from ennforce.workflow import Node, run_node
 
 
 def main(node: Node) -> None:
+    if node.threads > 1 and not torch.distributed.is_torchelastic_launched():
+        node.in_processes(__file__, node.threads)
+        return
+    with processes.joined() as device:
+        train(node, device)
+
+
+def train(node: Node, device: str) -> None:
     p, training = node.params, node.params["training"]
     dataset = with_total_force(read_dataset(node.input["dataset"], ["fields", "forces_electronic", "split"]))
     dataset = nested_subset(dataset, p["fraction"], p["seed"])
@@ -31,12 +40,14 @@ def main(node: Node) -> None:
             steps=training["steps"], batch=training["batch"], learning_rate=training["learning_rate"],
             validate_every=training["validate_every"], seed=p["seed"], seconds=training["seconds"],
         ),
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=device,
         checkpoint=node.checkpoint,
         interval=node.checkpoint_seconds,
         resumed=node.resumed,
         progress=node.progress,
     )  # fmt: skip
+    if processes.number() > 0:
+        return
     header = "step,training_error,validation_error"
     write_atomically(
         node.output["history"],

@@ -134,6 +134,14 @@ class Training(Section):
     seconds: Annotated[Positive, Field(description="time for the steps, which are then only a bound")] | None = None
     validate_every: Annotated[int, Field(ge=1, description="steps")] = 500
     target: Annotated[Literal["electronic", "total"], Field(description="total: as the published code learns it")] = "electronic"
+    # Not part of the result: left out of what decides whether to train again.
+    processes: Annotated[int, Field(ge=1, exclude=True, description="that share each batch, one a core or a GPU")] = 1
+
+    @model_validator(mode="after")
+    def shared(self) -> Training:
+        if self.processes > self.batch:
+            raise ValueError(f"processes = {self.processes} cannot share a batch of {self.batch}: no more than batch")
+        return self
 
 
 class Run(Section):

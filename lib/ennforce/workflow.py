@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -57,6 +59,18 @@ class Node:
             log.info("%s goes on from step %d", self.name, step)
 
     @property
+    def record(self) -> Path:
+        """From which the node can be run again."""
+        return Path(self.log).with_suffix(".json")
+
+    def in_processes(self, script: str, count: int) -> None:
+        """Run ``script`` from this node's record in ``count`` processes of this machine; raises RuntimeError if they fail."""
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+        done = subprocess.run([*launcher, script, str(self.record)])
+        if done.returncode:
+            raise RuntimeError(f"one of {count} processes failed (its own message is above): mend that, or use fewer processes")
+
+    @property
     def name(self) -> str:
         return "-".join([self.rule, *self.wildcards.values()])
 
@@ -90,17 +104,16 @@ def run_node(main: Callable[[Node], None], namespace: dict) -> None:
     """Run ``main`` for the job Snakemake started, or for the record named on the command line."""
     if "snakemake" in namespace:
         node = _from_snakemake(namespace["snakemake"])
-        record = Path(node.log).with_suffix(".json")
-        write_atomically(record, lambda path: path.write_text(json.dumps(node.__dict__, indent=2) + "\n"))
+        write_atomically(node.record, lambda path: path.write_text(json.dumps(node.__dict__, indent=2) + "\n"))
         debug = False
     elif namespace.get("__name__") == "__main__":
         if len(sys.argv) != 2:
             sys.exit(f"usage: python {sys.argv[0]} results/STUDY/logs/NODE.json   (the record that a run of the node left)")
-        node, debug = Node(**json.loads(Path(sys.argv[1]).read_text())), True
+        node, debug = Node(**json.loads(Path(sys.argv[1]).read_text())), _rank() is None
     else:
         return  # imported
     _logging(node)
-    set_threads(node.threads)
+    set_threads(max(1, node.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
     started = time.monotonic()
     try:
         main(node)
@@ -130,15 +143,23 @@ def _from_snakemake(snakemake) -> Node:
     )
 
 
+def _rank() -> int | None:
+    """Which of the processes that torchrun started this is; None where it was started by itself."""
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
+
+
 def _logging(node: Node) -> None:
-    """Short lines to the terminal; everything, with tracebacks, to the node's log."""
+    """Short lines to the terminal; everything, with tracebacks, to the node's log. Of many processes the first tells it all."""
     Path(node.log).parent.mkdir(parents=True, exist_ok=True)
-    to_file = logging.FileHandler(node.log, mode="w")
+    rank = _rank()
+    if rank is None:
+        Path(node.log).unlink(missing_ok=True)
+    to_file = logging.FileHandler(node.log, mode="a")  # processes started by the node add to its log
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    to_file.setLevel(logging.DEBUG)
+    to_file.setLevel(logging.ERROR if rank else logging.DEBUG)
     to_terminal = logging.StreamHandler()
     to_terminal.setFormatter(logging.Formatter("%(message)s"))
-    to_terminal.setLevel(logging.INFO)
+    to_terminal.setLevel(logging.ERROR if rank else logging.INFO)
     logging.raiseExceptions = False  # a full disk is told once, not for every line of the log
     log.setLevel(logging.DEBUG)
     log.handlers = [to_file, to_terminal]

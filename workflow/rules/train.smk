@@ -13,8 +13,8 @@ rule train:
         log_of("train"),
     benchmark:
         benchmark_of("train")
-    # One configuration a step is too little work to share: a second thread gains nothing and costs a core.
-    threads: 1
+    # Processes of one thread each. One configuration is too little work to share: a second thread gains nothing and costs a core.
+    threads: STUDY.training.processes
     params:
         network=STUDY.network.model_dump(),
         training=STUDY.training.model_dump(),

@@ -41,12 +41,12 @@ def four_normals(seed, stream, replica, step, block):  # pragma: no cover (compi
 
 
 @numba.njit(cache=True, parallel=True)
-def _fill(values, seed, stream, replicas, step):  # pragma: no cover (compiled)
+def _fill(values, seed, stream, replicas, step, first_block):  # pragma: no cover (compiled)
     sites = values.shape[1]
     blocks = (sites + 3) // 4
     for index in numba.prange(values.shape[0] * blocks):
         row, block = index // blocks, index % blocks
-        numbers = four_normals(seed, stream, replicas[row], step, block)
+        numbers = four_normals(seed, stream, replicas[row], step, first_block + block)
         for n in range(min(4, sites - 4 * block)):
             values[row, 4 * block + n] = numbers[n]
 
@@ -56,10 +56,13 @@ def philox_words(counter: list[int], key: list[int]) -> list[int]:
     return [int(word) for word in philox(*(np.uint64(word) for word in [*counter, *key]))]
 
 
-def normal(seed: int, stream: int, replicas: np.ndarray, step: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal numbers of shape (len(replicas), *shape), each fixed by (seed, stream, replica, step, site)."""
+def normal(seed: int, stream: int, replicas: np.ndarray, step: int, shape: tuple[int, ...], first_block: int = 0) -> np.ndarray:
+    """Standard normal numbers of shape (len(replicas), *shape), each fixed by (seed, stream, replica, step, site).
+
+    Sites are numbered from 4 ``first_block`` on: a part of a larger lattice gets that lattice's numbers.
+    """
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed {seed} does not fit into 64 bits: choose one between 0 and 2^64 - 1")
     values = np.empty((len(replicas), int(np.prod(shape))))
-    _fill(values, np.uint64(seed), stream, np.asarray(replicas, dtype=np.int64), step)
+    _fill(values, np.uint64(seed), stream, np.asarray(replicas, dtype=np.int64), step, first_block)
     return values.reshape(len(replicas), *shape)

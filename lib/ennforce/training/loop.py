@@ -6,6 +6,7 @@ import functools
 import math
 import pickle
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import cast
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import swa_utils
 
+from ennforce import processes
 from ennforce.io import write_atomically
 from ennforce.networks import Architecture, ForceNetwork, build
 from ennforce.training.augmentation import augmented
@@ -64,11 +67,13 @@ def fit(
     """Train; the same arguments give the same weights on the same machine, interrupted or not, unless the recipe has ``seconds``.
 
     The validated and returned weights are an exponential average. With ``checkpoint``, the whole state of training is written
-    there atomically every ``interval`` seconds, and a call that finds it goes on from it, telling ``resumed`` the step. Raises
-    FloatingPointError, naming the step, if the loss is no longer finite.
+    there atomically every ``interval`` seconds, and a call that finds it goes on from it, telling ``resumed`` the step. Called by
+    several processes at once (``processes.joined``), each computes its share of every batch, and all return the weights that one
+    alone would find, to rounding; process 0 validates, reads and writes. Raises FloatingPointError, naming the step, if the loss
+    is no longer finite, and ValueError for a batch smaller than the number of processes.
     """
     run = _Training(architecture, training, validation, recipe, device)
-    saved = _load(checkpoint)
+    saved = processes.from_first(lambda: _load(checkpoint))
     if saved is not None:
         run.restore(saved)
         resumed(run.step)
@@ -77,10 +82,12 @@ def fit(
         started = time.monotonic()
         run.advance()
         run.elapsed += time.monotonic() - started
+        if recipe.seconds is not None:
+            run.elapsed = processes.from_first(lambda: run.elapsed)  # one clock, or they would not stop together
         if run.due:
             run.validate()
         progress(run.step, math.ceil(run.planned), f"validation {run.history[-1][2]:.2%}" if run.history else "validation pending")
-        if checkpoint is not None and time.monotonic() - last_saved > interval:
+        if checkpoint is not None and processes.number() == 0 and time.monotonic() - last_saved > interval:
             state = run.state()
             write_atomically(checkpoint, functools.partial(torch.save, state))
             last_saved = time.monotonic()
@@ -88,10 +95,26 @@ def fit(
     return Trained(run.network.cpu().eval(), np.array(run.history), run.best_step)
 
 
+class _OnTorus(nn.Module):
+    """The forward pass of training, as DistributedDataParallel wants it."""
+
+    def __init__(self, network: ForceNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, fields: torch.Tensor) -> torch.Tensor:
+        return self.network.on_torus(fields)
+
+
 class _Training:
     """Everything that changes while a network is trained."""
 
     def __init__(self, architecture: Architecture, training: Samples, validation: Samples, recipe: Recipe, device: str) -> None:
+        if recipe.batch < processes.count():
+            raise ValueError(
+                f"a batch of {recipe.batch} cannot be shared out over {processes.count()} processes: use a batch of at least "
+                f"{processes.count()}, or fewer processes"
+            )
         torch.manual_seed(recipe.seed)
         self.recipe, self.validation, self.device = recipe, validation, device
         self.fields = torch.as_tensor(training.fields, device=device)
@@ -100,6 +123,11 @@ class _Training:
         self.network = build(architecture, float(training.fields.std()), self.variance**0.5).to(device)
         self.step = self.best_step = self.since = 0
         self.elapsed = 0.0  # seconds spent on steps; validation does not count
+        self.predict: Callable[[torch.Tensor], torch.Tensor] = self.network.on_torus
+        if processes.count() > 1:
+            # Said of filters with one input channel, too small to matter.
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+            self.predict = DistributedDataParallel(_OnTorus(self.network), forward_sync_buffers=False)
         self.averaged = swa_utils.AveragedModel(self.network)
         self.optimiser = SOAP(self.network.parameters(), lr=recipe.learning_rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: _rate(self.share(step)))
@@ -132,18 +160,21 @@ class _Training:
 
     def advance(self) -> None:
         """One step of the optimiser."""
-        chosen = torch.randint(len(self.fields), (self.recipe.batch,), generator=self.order).to(self.device)
+        chosen = torch.randint(len(self.fields), (self.recipe.batch,), generator=self.order)
+        # Every process draws the same numbers and takes its share of them; shares may differ by one configuration.
+        chosen = chosen.tensor_split(processes.count())[processes.number()].to(self.device)
+        share = len(chosen) / self.recipe.batch
         fields, forces = self.fields[chosen], self.forces[chosen]
         if self.network.augmented:
             fields, forces = augmented(fields, forces, self.order)
-        loss = ((self.network.on_torus(fields) - forces) ** 2).mean() / self.variance
-        value = float(loss.detach())
+        loss = ((self.predict(fields) - forces) ** 2).mean() / self.variance * share
+        value = float(processes.total(loss.detach()))
         if not math.isfinite(value):
             raise FloatingPointError(
                 f"the loss is not finite at step {self.step + 1}: use a smaller learning rate than {self.recipe.learning_rate}"
             )
         self.optimiser.zero_grad()
-        loss.backward()
+        (loss * processes.count()).backward()  # gradients are averaged over the processes, not summed
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         self.optimiser.step()
         self.schedule.step()
@@ -155,7 +186,7 @@ class _Training:
     def validate(self) -> None:
         """Add a row to the history; keep the averaged weights if they are the best so far."""
         smoothed = cast(ForceNetwork, self.averaged.module)
-        error = relative_error(smoothed, self.validation)
+        error = processes.from_first(lambda: relative_error(smoothed, self.validation))
         self.history.append((self.step, math.sqrt(self.loss / self.since), error))
         self.loss, self.since = 0.0, 0
         if error < self.best_error:
@@ -203,6 +234,6 @@ def _load(checkpoint: str | Path | None) -> dict | None:
     if checkpoint is None or not Path(checkpoint).exists():
         return None
     try:
-        return torch.load(checkpoint, weights_only=True)
+        return torch.load(checkpoint, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError):
         return None

@@ -1,0 +1,190 @@
+"""One lattice in many processes: slabs of rows, halos exchanged in every step, noise by the number of a site on the whole torus.
+
+Every process calls the same functions (``processes.joined``); arrays are of its slab, (replica, rows, Lx), unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import torch
+from torch import distributed
+
+from ennforce import processes
+from ennforce.dynamics.langevin import RUNAWAY, DivergenceError, State
+from ennforce.dynamics.noise import FIELDS, MOMENTA, NOISE, four_normals, normal
+from ennforce.dynamics.recorder import Recorder
+from ennforce.forces import ForceField
+
+
+@dataclass(frozen=True)
+class Slab:
+    """The rows of a torus of ``shape`` (Ly, Lx) that belong to this process: ``rows[n]`` to process n, from the first on."""
+
+    shape: tuple[int, int]
+    rows: tuple[int, ...]
+
+    @classmethod
+    def of(cls, shape: tuple[int, int]) -> Slab:
+        """Shares as equal as even numbers of rows allow; raises ValueError for odd lengths, or too few rows for all."""
+        if shape[0] % 2 or shape[1] % 2 or shape[0] < 2 * processes.count():
+            raise ValueError(
+                f"a torus of {shape[0]} x {shape[1]} sites cannot be cut for {processes.count()} processes: lengths must be even, "
+                f"with at least 2 rows for each process"
+            )
+        pairs = np.full(processes.count(), shape[0] // 2 // processes.count())
+        pairs[: shape[0] // 2 % processes.count()] += 1
+        return cls(shape, tuple(int(2 * n) for n in pairs))
+
+    @property
+    def local_shape(self) -> tuple[int, int]:
+        return self.rows[processes.number()], self.shape[1]
+
+    @property
+    def first_block(self) -> int:
+        """Sites before this slab, in blocks of four (of ``noise``): an even number of rows of even length is whole blocks."""
+        return sum(self.rows[: processes.number()]) * self.shape[1] // 4
+
+    def with_halo(self, fields: np.ndarray, reach: int) -> np.ndarray:
+        """Fields (..., rows, Lx) with ``reach`` rows of each neighbour above and below them, (..., rows + 2 reach, Lx)."""
+        before, after = (processes.number() - 1) % processes.count(), (processes.number() + 1) % processes.count()
+        first, last = (torch.from_numpy(np.ascontiguousarray(part)) for part in (fields[..., :reach, :], fields[..., -reach:, :]))
+        above, below = torch.empty_like(last), torch.empty_like(first)
+        # Two processes are each other's neighbours on both sides: the tag tells which halo it is.
+        jobs = [
+            distributed.isend(first, before, tag=0), distributed.isend(last, after, tag=1),
+            distributed.irecv(below, after, tag=0), distributed.irecv(above, before, tag=1),
+        ]  # fmt: skip
+        for job in jobs:
+            assert job is not None  # it is only outside the group
+            job.wait()
+        return np.concatenate([above.numpy(), fields, below.numpy()], axis=-2)
+
+    def gathered(self, fields: np.ndarray) -> np.ndarray | None:
+        """Fields of the whole torus on process 0, None on the others."""
+        if processes.number() > 0:
+            distributed.send(torch.from_numpy(np.ascontiguousarray(fields)), 0)
+            return None
+        parts = [fields]
+        for process in range(1, processes.count()):
+            part = torch.empty((*fields.shape[:-2], self.rows[process], self.shape[1]), dtype=torch.float64)
+            distributed.recv(part, process)
+            parts.append(part.numpy())
+        return np.concatenate(parts, axis=-2)
+
+    def scattered(self, fields: np.ndarray | None, replicas: int) -> np.ndarray:
+        """This process's rows of (replica, Ly, Lx) fields that process 0 holds: the inverse of ``gathered``."""
+        if fields is None:
+            mine = torch.empty((replicas, *self.local_shape), dtype=torch.float64)
+            distributed.recv(mine, 0)
+            return mine.numpy()
+        parts = np.split(fields, np.cumsum(self.rows)[:-1], axis=-2)
+        for process in range(1, processes.count()):
+            distributed.send(torch.from_numpy(np.ascontiguousarray(parts[process])), process)
+        return np.ascontiguousarray(parts[0])
+
+
+class SlabForces:
+    """A force field on this process's slab: what ``forces`` gives of the whole torus, from the slab and its neighbours' rows.
+
+    ``reach``: rows further away do not influence a force; a network's receptive radius, and at least 1 for the classical force. The
+    slab with its halo is handed to ``force_field``, which must take any torus, as one of its own: the forces where it closes
+    wrongly are dropped. Raises ValueError where a slab is thinner than the reach.
+    """
+
+    def __init__(self, force_field: ForceField, slab: Slab, reach: int) -> None:
+        if processes.count() > 1 and min(slab.rows) < reach:
+            raise ValueError(
+                f"slabs of {min(slab.rows)} rows are thinner than the reach of the force, {reach}: use at most "
+                f"{slab.shape[0] // (2 * -(-reach // 2))} processes for {slab.shape[0]} rows"
+            )
+        self.force_field, self.slab, self.reach = force_field, slab, reach
+
+    def forces(self, fields: np.ndarray) -> np.ndarray:
+        """Total force, shape of ``fields`` (..., rows, Lx)."""
+        if processes.count() == 1:
+            return self.force_field.forces(fields)
+        return self.force_field.forces(self.slab.with_halo(fields, self.reach))[..., self.reach : -self.reach, :]
+
+
+def quench_in_slabs(
+    force_field: ForceField,
+    reach: int,
+    shape: tuple[int, int],
+    replicas: np.ndarray,
+    seed: int,
+    bath: Mapping[str, float],
+    steps: int,
+    recorder: Recorder,
+    checkpoint_every: int,
+    *,
+    resumed: Callable[[int], None] = lambda step: None,
+    progress: Callable[[int, int], None] = lambda step, total: None,
+) -> State:
+    """A thermal quench of one torus of ``shape`` in all processes; returns the last state of this process's slab.
+
+    Arguments as in ``quench.quench``, and ``reach`` as in ``SlabForces``. At the recorder's steps, and every ``checkpoint_every``
+    steps, the whole lattice is gathered and shown to the recorder of process 0, which alone reads and writes; any number of
+    processes can go on from its checkpoint. The middle scheme (Zhang et al. 2019): kick, half drift, Ornstein-Uhlenbeck step, half
+    drift, so that momenta are those of half a step before. Any number of processes gives the same numbers if the force field does
+    for any tiling. Raises DivergenceError on a process whose fields run away.
+    """
+    slab = Slab.of(shape)
+    forces = SlabForces(force_field, slab, reach)
+    replicas, dt, mass = np.asarray(replicas), bath["dt"], bath["mass"]
+    damping = np.exp(-bath["friction"] * dt)
+    kick = np.sqrt(mass * bath["temperature"] * (1.0 - damping**2))
+    fields = bath["initial_sigma"] * normal(seed, FIELDS, replicas, 0, slab.local_shape, slab.first_block)
+    momenta = np.sqrt(mass * bath["initial_temperature"]) * normal(seed, MOMENTA, replicas, 0, slab.local_shape, slab.first_block)
+    state = State(fields, momenta, 0, seed, replicas)
+    if processes.number() == 0:
+        state = recorder.resume(state)
+    first = processes.from_first(lambda: state.step)
+    if first > 0:
+        wholes = (state.fields, state.momenta) if processes.number() == 0 else (None, None)
+        fields, momenta = (slab.scattered(whole, len(replicas)) for whole in wholes)
+        resumed(first)
+    gathered_at = recorder.steps | recorder.snapshot_steps | set(range(checkpoint_every, steps + 1, checkpoint_every))
+    sites = (len(fields), -1)
+    for step in range(first + 1, steps + 1):
+        force = np.ascontiguousarray(forces.forces(fields))
+        lost = _kick_drift_bath_drift(
+            fields.reshape(sites), momenta.reshape(sites), force.reshape(sites),
+            dt, 0.5 * dt / mass, damping, kick, np.uint64(seed), replicas, step, slab.first_block,
+        )  # fmt: skip
+        if lost:
+            raise DivergenceError(
+                f"the trajectory diverged at step {step} in process {processes.number()}: use a smaller time step than {dt} or a "
+                f"force field that covers these configurations"
+            )
+        if step in gathered_at:
+            whole = [slab.gathered(array) for array in (fields, momenta)]
+            if whole[0] is not None and whole[1] is not None:
+                recorder(State(whole[0], whole[1], step, seed, replicas))
+        progress(step, steps)
+    return State(fields, momenta, steps, seed, replicas)
+
+
+@numba.njit(cache=True, parallel=True)
+def _kick_drift_bath_drift(
+    fields, momenta, forces, dt, drift, damping, kick, seed, replicas, step, first_block
+):  # pragma: no cover (compiled)
+    """One step in one pass over (replica, site); returns how many fields have run away."""
+    sites = fields.shape[1]
+    blocks = (sites + 3) // 4
+    lost = 0
+    for index in numba.prange(len(fields) * blocks):
+        row, block = index // blocks, index % blocks
+        noise = four_normals(seed, NOISE, replicas[row], step, first_block + block)
+        for n in range(min(4, sites - 4 * block)):
+            site = 4 * block + n
+            momentum = momenta[row, site] + dt * forces[row, site]
+            field = fields[row, site] + drift * momentum
+            momentum = damping * momentum + kick * noise[n]
+            field += drift * momentum
+            momenta[row, site], fields[row, site] = momentum, field
+            lost += not abs(field) < RUNAWAY  # NaN too
+    return lost
