@@ -24,7 +24,15 @@ from ennforce.networks import Architecture, build
 
 ROOT = Path(__file__).parents[2]
 SHAPE, STEPS, SEED, REPLICAS = (32, 26), 8, 7, np.array([2, 5])
-BATH = {"mass": 1.3, "friction": 0.4, "temperature": 0.2, "dt": 0.15, "initial_sigma": 0.5, "initial_temperature": 0.1}
+BATH = {
+    "mass": 1.3,
+    "friction": 0.4,
+    "temperature": 0.2,
+    "dt": 0.15,
+    "initial_sigma": 0.5,
+    "initial_temperature": 0.1,
+    "initial_order": 0.0,
+}
 RECORDED = (3, STEPS)
 
 

@@ -6,18 +6,17 @@ Every process calls the same functions (``processes.joined``); arrays are of its
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numba
 import numpy as np
 import torch
 from torch import distributed
 
 from ennforce import processes
-from ennforce.dynamics.langevin import RUNAWAY, DivergenceError, State
-from ennforce.dynamics.noise import FIELDS, MOMENTA, NOISE, four_normals, normal
+from ennforce.dynamics.langevin import Langevin, State
 from ennforce.dynamics.recorder import Recorder
 from ennforce.forces import ForceField
+from ennforce.lattice import Lattice
 
 
 @dataclass(frozen=True)
@@ -128,63 +127,32 @@ def quench_in_slabs(
 
     Arguments as in ``quench.quench``, and ``reach`` as in ``SlabForces``. At the recorder's steps, and every ``checkpoint_every``
     steps, the whole lattice is gathered and shown to the recorder of process 0, which alone reads and writes; any number of
-    processes can go on from its checkpoint. The middle scheme (Zhang et al. 2019): kick, half drift, Ornstein-Uhlenbeck step, half
-    drift, so that momenta are those of half a step before. Any number of processes gives the same numbers if the force field does
-    for any tiling. Raises DivergenceError on a process whose fields run away.
+    processes can go on from its checkpoint, and gives the same numbers if the force field does for any tiling.
     """
     slab = Slab.of(shape)
-    forces = SlabForces(force_field, slab, reach)
-    replicas, dt, mass = np.asarray(replicas), bath["dt"], bath["mass"]
-    damping = np.exp(-bath["friction"] * dt)
-    kick = np.sqrt(mass * bath["temperature"] * (1.0 - damping**2))
-    fields = bath["initial_sigma"] * normal(seed, FIELDS, replicas, 0, slab.local_shape, slab.first_block)
-    momenta = np.sqrt(mass * bath["initial_temperature"]) * normal(seed, MOMENTA, replicas, 0, slab.local_shape, slab.first_block)
-    state = State(fields, momenta, 0, seed, replicas)
-    if processes.number() == 0:
-        state = recorder.resume(state)
-    first = processes.from_first(lambda: state.step)
-    if first > 0:
-        wholes = (state.fields, state.momenta) if processes.number() == 0 else (None, None)
-        fields, momenta = (slab.scattered(whole, len(replicas)) for whole in wholes)
-        resumed(first)
+    engine = Langevin(
+        SlabForces(force_field, slab, reach),
+        mass=bath["mass"], friction=bath["friction"], temperature=bath["temperature"], dt=bath["dt"],
+    )  # fmt: skip
+    # A slab begins on an even row: its sign of the staggered order is the torus'.
+    state = State.uncorrelated(
+        slab.local_shape, replicas, seed, sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"],
+        order=bath["initial_order"] * Lattice.square(*slab.local_shape).stagger(), first_block=slab.first_block,
+    )  # fmt: skip
+    saved = recorder.resume(state) if processes.number() == 0 else state
+    step = processes.from_first(lambda: saved.step)
+    if step > 0:
+        wholes = (saved.fields, saved.momenta) if processes.number() == 0 else (None, None)
+        fields, momenta = (slab.scattered(whole, len(state.replicas)) for whole in wholes)
+        state = replace(state, fields=fields, momenta=momenta, step=step)
+        resumed(step)
     gathered_at = recorder.steps | recorder.snapshot_steps | set(range(checkpoint_every, steps + 1, checkpoint_every))
-    sites = (len(fields), -1)
-    for step in range(first + 1, steps + 1):
-        force = np.ascontiguousarray(forces.forces(fields))
-        lost = _kick_drift_bath_drift(
-            fields.reshape(sites), momenta.reshape(sites), force.reshape(sites),
-            dt, 0.5 * dt / mass, damping, kick, np.uint64(seed), replicas, step, slab.first_block,
-        )  # fmt: skip
-        if lost:
-            raise DivergenceError(
-                f"the trajectory diverged at step {step} in process {processes.number()}: use a smaller time step than {dt} or a "
-                f"force field that covers these configurations"
-            )
-        if step in gathered_at:
-            whole = [slab.gathered(array) for array in (fields, momenta)]
-            if whole[0] is not None and whole[1] is not None:
-                recorder(State(whole[0], whole[1], step, seed, replicas))
-        progress(step, steps)
-    return State(fields, momenta, steps, seed, replicas)
 
+    def watch(state: State) -> None:
+        if state.step in gathered_at:
+            fields, momenta = slab.gathered(state.fields), slab.gathered(state.momenta)
+            if fields is not None:
+                recorder(replace(state, fields=fields, momenta=momenta, first_block=0))
+        progress(state.step, steps)
 
-@numba.njit(cache=True, parallel=True)
-def _kick_drift_bath_drift(
-    fields, momenta, forces, dt, drift, damping, kick, seed, replicas, step, first_block
-):  # pragma: no cover (compiled)
-    """One step in one pass over (replica, site); returns how many fields have run away."""
-    sites = fields.shape[1]
-    blocks = (sites + 3) // 4
-    lost = 0
-    for index in numba.prange(len(fields) * blocks):
-        row, block = index // blocks, index % blocks
-        noise = four_normals(seed, NOISE, replicas[row], step, first_block + block)
-        for n in range(min(4, sites - 4 * block)):
-            site = 4 * block + n
-            momentum = momenta[row, site] + dt * forces[row, site]
-            field = fields[row, site] + drift * momentum
-            momentum = damping * momentum + kick * noise[n]
-            field += drift * momentum
-            momenta[row, site], fields[row, site] = momentum, field
-            lost += not abs(field) < RUNAWAY  # NaN too
-    return lost
+    return engine.run(state, steps - state.step, watch)

@@ -23,7 +23,8 @@ class DivergenceError(RuntimeError):
 class State:
     """Fields (replica, Ly, Lx) after ``step`` steps, and momenta of half a step before; ``replicas`` numbers them for the noise.
 
-    Arrays, or float64 tensors on any device (``on``), where the dynamics then stays.
+    Arrays, or float64 tensors on any device (``on``), where the dynamics then stays. Of a part of a larger lattice, ``first_block``
+    is a quarter of the number of its first site there: noise is counted over the whole.
     """
 
     fields: Fields
@@ -31,6 +32,7 @@ class State:
     step: int
     seed: int
     replicas: np.ndarray
+    first_block: int = 0
 
     @classmethod
     def uncorrelated(
@@ -43,12 +45,13 @@ class State:
         mass: float,
         temperature: float,
         order: np.ndarray | float = 0.0,
+        first_block: int = 0,
     ) -> State:
         """Fields ~ N(order, sigma^2) and momenta ~ N(0, mass temperature), independent on every site: before a thermal quench."""
         replicas = np.asarray(replicas)
-        fields = order + sigma * normal(seed, FIELDS, replicas, 0, shape)
-        momenta = np.sqrt(mass * temperature) * normal(seed, MOMENTA, replicas, 0, shape)
-        return cls(fields, momenta, 0, seed, replicas)
+        fields = order + sigma * normal(seed, FIELDS, replicas, 0, shape, first_block)
+        momenta = np.sqrt(mass * temperature) * normal(seed, MOMENTA, replicas, 0, shape, first_block)
+        return cls(fields, momenta, 0, seed, replicas, first_block)
 
     def on(self, device: str | torch.device) -> State:
         """The same state as tensors on ``device``."""
@@ -102,7 +105,7 @@ class Langevin:
             forces = np.ascontiguousarray(forces) if on_host else forces
             lost = advance(
                 fields.reshape(sites), momenta.reshape(sites), forces.reshape(sites),
-                self.dt, drift, damping, kick, np.uint64(state.seed), replicas, step,
+                self.dt, drift, damping, kick, np.uint64(state.seed), replicas, step, state.first_block,
             )  # fmt: skip
             if lost:
                 raise DivergenceError(
@@ -116,14 +119,16 @@ class Langevin:
 
 
 @numba.njit(cache=True, parallel=True)
-def _kick_drift_bath_drift(fields, momenta, forces, dt, drift, damping, kick, seed, replicas, step):  # pragma: no cover (compiled)
+def _kick_drift_bath_drift(
+    fields, momenta, forces, dt, drift, damping, kick, seed, replicas, step, first_block
+):  # pragma: no cover (compiled)
     """One step in one pass over (replica, site); returns how many fields have run away."""
     sites = fields.shape[1]
     blocks = (sites + 3) // 4
     lost = 0
     for index in numba.prange(len(fields) * blocks):
         row, block = index // blocks, index % blocks
-        noise = four_normals(seed, NOISE, replicas[row], step, block)
+        noise = four_normals(seed, NOISE, replicas[row], step, first_block + block)
         for n in range(min(4, sites - 4 * block)):
             site = 4 * block + n
             momentum = momenta[row, site] + dt * forces[row, site]
