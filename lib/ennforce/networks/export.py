@@ -17,7 +17,7 @@ from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, ForceNetwork, build
 from ennforce.networks.layers import point_group
 from ennforce.networks.native import NativeNetwork
-from ennforce.networks.tensors import read_tensors
+from ennforce.networks.tensors import read_tensors, write_tensors
 from ennforce.symmetry import FieldType
 
 FORMAT = 1
@@ -32,7 +32,7 @@ def save_model(folder: str | Path, network: ForceNetwork, facts: dict) -> None:
     """
     folder = Path(folder)
     weights = folder / "weights.pt"
-    write_atomically(weights, lambda path: torch.save(network.state_dict(), path))
+    write_atomically(weights, lambda path: write_tensors(network.state_dict(), path))
     probe = [float(value) for value in _probe(network)]
     content = {"format": FORMAT, "architecture": network.describe(), "weights": file_digest(weights), "probe": probe, **facts}
     write_json(folder / "model.json", content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,12 @@ from typing import Any
 import torch
 
 from ennforce.io import DataError, one_line
+
+
+def write_tensors(content: dict[str, Any], path: Path) -> None:
+    """Write a dictionary of tensors and plain values; equal content gives equal bytes."""
+    with path.open("wb") as stream:  # given a path, torch would write its name into the file
+        torch.save(content, stream)
 
 
 def read_tensors(path: str | Path) -> dict[str, Any]:
@@ -31,6 +38,8 @@ def read_tensors(path: str | Path) -> dict[str, Any]:
                 raise ValueError("a checksum is wrong")
         # mmap: tensors are slices of the file and cannot reach beyond it, whatever sizes they claim.
         content = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    except pickle.UnpicklingError as error:  # torch's own message advises to switch the protection off
+        raise DataError(f"{path} holds something else than tensors and plain values: delete it and run again") from error
     except Exception as error:  # whatever the libraries make of a broken file
         raise DataError(f"{path} is not a file of tensors ({one_line(error)}): delete it and run again") from error
     if not isinstance(content, dict):

@@ -18,7 +18,7 @@ from torch.optim import swa_utils
 
 from ennforce.io import one_line, write_atomically
 from ennforce.networks import Architecture, ForceNetwork, build
-from ennforce.networks.tensors import alike, read_tensors
+from ennforce.networks.tensors import alike, read_tensors, write_tensors
 from ennforce.training.augmentation import augmented
 from ennforce.training.dataset import Samples
 from ennforce.training.optimiser import SOAP
@@ -80,8 +80,7 @@ def fit(
             run.validate()
         progress(run.step, math.ceil(run.planned), f"validation {run.history[-1][2]:.2%}" if run.history else "validation pending")
         if checkpoint is not None and time.monotonic() - last_saved > interval:
-            state = run.state()
-            write_atomically(checkpoint, functools.partial(torch.save, state))
+            write_atomically(checkpoint, functools.partial(write_tensors, run.state()))
             last_saved = time.monotonic()
     run.network.load_state_dict(run.best)
     return Trained(run.network.cpu().eval(), np.array(run.history), run.best_step)
