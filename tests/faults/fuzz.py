@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 import zipfile
 from collections import Counter
@@ -386,7 +387,8 @@ def child(name: str, count: int, folder: Path) -> None:
             if type(error).__module__.startswith("hypothesis"):
                 raise
             outcome = "surprise"
-            surprises.append(f"{type(error).__name__}: {error!s:.500}")
+            where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-6:]]
+            surprises.append(f"{type(error).__name__}: {error!s:.300} in {' '.join(where)}")
         slowest = max(slowest, time.monotonic() - started)
         outcomes[outcome] += 1
 
@@ -408,16 +410,16 @@ def run(name: str, count: int, folder: Path) -> dict:
 def main(count: int) -> int:
     """Print a table of all loaders; the number of surprises."""
     print("| loader | inputs | outcomes | slowest (s) |\n|---|---|---|---|", flush=True)
-    surprises, total = [], 0
+    surprises = total = 0
     for name in LOADERS:
         result = run(name, count, Path(tempfile.mkdtemp(prefix="fuzz-")))
         inputs = sum(result["outcomes"].values())
         total += inputs
         outcomes = ", ".join(f"{number} {outcome}" for outcome, number in sorted(result["outcomes"].items()))
-        print(f"| {name} | {inputs} | {outcomes} | {result.get('slowest', 0):.1f} |", flush=True)
-        surprises += [f"{name}: {surprise}" for surprise in result["surprises"]]
-    print(f"{total} inputs, {len(surprises)} surprises", *surprises, sep="\n")
-    return len(surprises)
+        print(f"| {name} | {inputs} | {outcomes} | {result.get('slowest', 0):.1f} |", *result["surprises"], sep="\n", flush=True)
+        surprises += len(result["surprises"])
+    print(f"{total} inputs, {surprises} surprises")
+    return surprises
 
 
 if __name__ == "__main__":

@@ -77,8 +77,8 @@ def load_model(folder: str | Path) -> tuple[ForceNetwork, dict]:
         network = build(architecture)
         network.load_state_dict(state)
         expected, found = torch.tensor(facts["probe"]), _probe(network)
-        if expected.shape != found.shape:
-            raise ValueError(f"a probe of {len(expected)} values, not {len(found)}")
+        if expected.shape != found.shape or not torch.isfinite(expected).all():
+            raise ValueError(f"a probe of {len(expected)} values, not {len(found)} finite ones")
     except Exception as error:  # whatever pydantic, torch and the networks make of a foreign description
         raise DataError(f"{folder} does not fit the architecture it describes ({one_line(error)}): train it again") from error
     if not torch.allclose(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max())):
