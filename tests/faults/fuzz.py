@@ -92,9 +92,9 @@ def changed(draw, content, replacements: st.SearchStrategy) -> object:
         if action == "remove":
             del place[key]
         elif action == "add" and isinstance(place, dict):
-            place[draw(st.text(max_size=10))] = draw(replacements)
+            place[draw(st.text(max_size=10))] = copy.deepcopy(draw(replacements))
         else:
-            place[key] = draw(replacements)
+            place[key] = copy.deepcopy(draw(replacements))
         if not paths(content):
             break
     return content
@@ -152,6 +152,9 @@ class Foreign:
 
     def __reduce__(self):
         return (sys.exit, (77,))
+
+    def __deepcopy__(self, memo):
+        return self
 
 
 tensors = st.one_of(
