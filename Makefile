@@ -5,12 +5,14 @@ STUDY ?= paper
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run figures test lint schema clean
+.PHONY: help run figures test fuzz reproduce-check lint schema clean
 
 help:
 	@echo "make run     install into .venv, run the default study, write its report (results/default/report.html)"
 	@echo "make figures STUDY=paper   draw the figures of config/paper.yaml, making what they need"
 	@echo "make test    install into .venv, run all tests"
+	@echo "make fuzz    10 000 broken and hostile files to every loader, a quarter of an hour"
+	@echo "make reproduce-check   run the smoke study twice and compare the results bit by bit"
 	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
 	@echo "make schema  write workflow/schemas/study.schema.json from lib/ennforce/config.py"
 	@echo "make clean   delete results (not the environment)"
@@ -34,6 +36,12 @@ figures: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m tests.faults.fuzz 1700
+
+reproduce-check: $(VENV)/.installed
+	$(BIN)/python -m tests.workflow.reproduce
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

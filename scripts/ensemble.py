@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from ennforce.analysis.ensemble import combine
-from ennforce.io import provenance, read_dataset, write_dataset
+from ennforce.io import inherited, provenance, read_dataset, write_dataset
 from ennforce.workflow import Node, run_node
 
 
@@ -13,7 +13,7 @@ def main(node: Node) -> None:
     lengths = [read_dataset(path, ["length_half"]) for path in node.input["lengths"]]
     merged = [xr.merge([a, b], combine_attrs="drop") for a, b in zip(observables, lengths, strict=True)]
     result = combine(merged, node.params["bootstrap"], np.random.default_rng(node.params["seed"]))
-    result.attrs = provenance(node.parents, model=observables[0].attrs["model"], engine=observables[0].attrs["engine"])
+    result.attrs = provenance(node.parents, **inherited(observables[0]), engine=observables[0].attrs["engine"])
     write_dataset(result, node.output["ensemble"])
 
 

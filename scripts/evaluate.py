@@ -1,6 +1,5 @@
 """Errors on held-out data, random and quench apart, exactness of the symmetry, distance from a potential, and size."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import xarray as xr
 
 from ennforce.forces import NetworkForces
 from ennforce.hamiltonians import from_parameters
-from ennforce.io import provenance, read_dataset, write_dataset, write_json
+from ennforce.io import inherited, provenance, read_dataset, write_dataset, write_json
 from ennforce.networks.export import load_model
 from ennforce.training.dataset import Samples
 from ennforce.training.metrics import equivariance_error, force_errors, jacobian_antisymmetry
@@ -49,7 +48,7 @@ def main(node: Node) -> None:
     side = max(CROP, network.receptive_radius)  # a halo wraps around once at most
     metrics["jacobian_antisymmetry"] = jacobian_antisymmetry(network, some.numpy()[-1, ..., :side, :side])
     if "predictions" in node.output:
-        predictions = xr.Dataset(kept, attrs=provenance(node.parents, model=json.loads(dataset.attrs["model"])))
+        predictions = xr.Dataset(kept, attrs=provenance(node.parents, **inherited(dataset)))
         write_dataset(predictions, node.output["predictions"])
     write_json(node.output["metrics"], {**metrics, "provenance": provenance(node.parents)})
 

@@ -1,10 +1,9 @@
 """Errors of networks on quenches at bath temperatures and lattice sizes that they were not trained on."""
 
-import json
 from pathlib import Path
 
 from ennforce.forces import NetworkForces
-from ennforce.io import read_dataset, write_atomically
+from ennforce.io import attribute, read_dataset, write_atomically
 from ennforce.training.frontier import as_csv, as_markdown
 from ennforce.training.metrics import force_errors
 from ennforce.workflow import Node, run_node
@@ -19,7 +18,7 @@ def main(node: Node) -> None:
         samples = read_dataset(path, ["fields", "forces_electronic"])
         shape = samples["fields"].shape[-2:]
         case = {
-            "bath_temperature": json.loads(samples.attrs["bath"])["temperature"],
+            "bath_temperature": attribute(samples, "bath")["temperature"],
             "shape": " x ".join(map(str, shape)),
             "snapshots": samples.sizes["sample"],
         }

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ennforce.analysis.growth import growth
-from ennforce.io import provenance, read_dataset, write_dataset
+from ennforce.io import inherited, provenance, read_dataset, write_dataset
 from ennforce.workflow import Node, run_node
 
 
@@ -14,7 +14,7 @@ def main(node: Node) -> None:
         ensemble, box=node.params["box"], first_time=p["first_time"], smoothing=p["smoothing"], count=p["bootstrap"],
         rng=np.random.default_rng(node.params["seed"]),
     )  # fmt: skip
-    result.attrs = provenance(node.parents)
+    result.attrs = provenance(node.parents, **inherited(ensemble))
     write_dataset(result, node.output["growth"])
 
 

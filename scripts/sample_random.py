@@ -14,7 +14,7 @@ def main(node: Node) -> None:
     rng = np.random.default_rng(np.random.SeedSequence([p["seed"], 1]))
     fields = rng.normal(scale=p["sigma"], size=(p["configurations"], 1, *model.lattice.shape))
     dataset = configurations(fields, kind="random", time=np.zeros(p["configurations"]), trajectory=np.arange(p["configurations"]))
-    dataset.attrs = provenance(model=model.parameters(), seed=p["seed"], sigma=p["sigma"])
+    dataset.attrs = provenance(model=model.parameters(), seed=p["seed"], sigma=p["sigma"], solver="none", tolerance="none")
     write_dataset(dataset, node.output["configurations"])
 
 

@@ -1,13 +1,12 @@
 """Microseconds a site of networks, kernel polynomials and exact diagonalisation, in one run; errors of the solvers."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from ennforce.forces import ExactForces, KPMForces, NetworkForces
 from ennforce.hamiltonians import from_parameters
-from ennforce.io import provenance, read_dataset, write_json
+from ennforce.io import attribute, provenance, read_dataset, write_json
 from ennforce.training.dataset import Samples
 from ennforce.training.frontier import machine, median_seconds, on_square
 from ennforce.training.metrics import force_errors
@@ -19,7 +18,7 @@ PATIENCE = 4.0  # seconds after which a slow method is not timed once more
 def main(node: Node) -> None:
     p, repeats = node.params, node.params["repeats"]
     dataset = read_dataset(node.input["dataset"], ["fields", "forces_electronic", "split"])
-    model = from_parameters(json.loads(dataset.attrs["model"]))
+    model = from_parameters(attribute(dataset, "model"))
     held_out = Samples.select(dataset, "test", "quench")
     chosen = np.linspace(0, len(held_out) - 1, p["references"]).astype(int)
     fields, labels = held_out.fields[chosen].astype(float), held_out.forces[chosen]

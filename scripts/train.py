@@ -1,6 +1,5 @@
 """Train a network; resumes after a kill."""
 
-import json
 import platform
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 
 from ennforce import processes
 from ennforce.hamiltonians import from_parameters
-from ennforce.io import file_digest, provenance, read_dataset, write_atomically
+from ennforce.io import attribute, file_digest, provenance, read_dataset, write_atomically
 from ennforce.networks import Architecture
 from ennforce.networks.export import save_model
 from ennforce.training.dataset import Samples, nested_subset, with_total_force
@@ -29,7 +28,7 @@ def train(node: Node, device: str) -> None:
     p, training = node.params, node.params["training"]
     dataset = with_total_force(read_dataset(node.input["dataset"], ["fields", "forces_electronic", "split"]))
     dataset = nested_subset(dataset, p["fraction"], p["seed"])
-    model = from_parameters(json.loads(dataset.attrs["model"]))
+    model = from_parameters(attribute(dataset, "model"))
     architecture = Architecture(lattice=model.lattice.name, field_type=str(model.field_type), **p["network"])
     target = f"forces_{training['target']}"
     trained = fit(
@@ -64,7 +63,7 @@ def train(node: Node, device: str) -> None:
         "dataset": file_digest(node.input["dataset"]),
         "field_range": [float(dataset["fields"].min()), float(dataset["fields"].max())],
         "size": list(model.lattice.shape),
-        "bath": json.loads(dataset.attrs["bath"]),
+        "bath": attribute(dataset, "bath"),
         "versions": {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__},
         "provenance": provenance(node.parents),
     }

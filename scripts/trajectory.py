@@ -42,7 +42,7 @@ def main(node: Node) -> None:
         noise_seed=noise_seed, device=device, resumed=node.resumed, progress=node.progress,
     )  # fmt: skip
     dataset = recorder.dataset()
-    facts = {"model": model.parameters(), "bath": bath, "engine": engine_name, "seed": p["seed"]}
+    facts = {"model": model.parameters(), "bath": bath, "engine": engine_name, "solver": engine_name, "seed": p["seed"]}
     dataset.attrs = provenance(node.parents, **facts, tolerance=p["tolerance"] if engine_name == "kpm" else "none")
     write_dataset(dataset, node.output["observables"])
     node.checkpoint.unlink(missing_ok=True)

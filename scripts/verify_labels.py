@@ -1,18 +1,16 @@
 """Exact diagonalisation of a few labels of each kind: the deviation of KPM labels, recorded and bounded."""
 
-import json
-
 import numpy as np
 
 from ennforce.forces import ExactForces
 from ennforce.hamiltonians import from_parameters
-from ennforce.io import DataError, provenance, read_dataset, write_json
+from ennforce.io import DataError, attribute, provenance, read_dataset, write_json
 from ennforce.workflow import Node, run_node
 
 
 def main(node: Node) -> None:
     dataset = read_dataset(node.input["dataset"], ["fields", "forces_electronic"])
-    model = from_parameters(json.loads(dataset.attrs["model"]))
+    model = from_parameters(attribute(dataset, "model"))
     exact = ExactForces(model)
     result: dict = {"tolerance_of_density": float(dataset.attrs["tolerance"])}
     for kind in ("random", "quench"):

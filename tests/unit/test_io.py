@@ -15,7 +15,7 @@ from ennforce.io import DataError, provenance, read_dataset, read_json, text_dig
 
 
 def some_data() -> xr.Dataset:
-    return xr.Dataset({"fields": (("y", "x"), np.arange(12.0).reshape(3, 4))}, attrs={"note": "kept"})
+    return xr.Dataset({"fields": (("sample", "component", "y", "x"), np.arange(12.0).reshape(1, 1, 3, 4))}, attrs={"note": "kept"})
 
 
 def test_datasets_round_trip(tmp_path):

@@ -6,7 +6,44 @@ import json
 import sys
 from pathlib import Path
 
+import xarray as xr
+
+from ennforce.io import file_digest
+
 FIGURES = ("symmetry", "training", "parity", "dynamics", "snapshots", "structure_factor", "growth", "collapse")
+
+
+MADE_BY = ("ennforce_version", "git_commit", "parents")
+SETTINGS = ("model", "solver", "tolerance", "seed")
+
+
+def provenance_problems(study: Path) -> list[str]:
+    """Files that do not say what they were made from, and parents that are not what the files say."""
+    found = []
+    for path in sorted([*study.rglob("*.nc"), *study.rglob("*.json")]):
+        inside = path.relative_to(study)
+        if inside.parts[0] in ("logs", "resume"):
+            continue
+        if path.suffix == ".nc":
+            with xr.open_dataset(path) as data:
+                facts, wanted = dict(data.attrs), (*MADE_BY, *SETTINGS)
+        else:
+            facts, wanted = json.loads(path.read_text()).get("provenance", {}), MADE_BY
+        missing = [name for name in wanted if not facts.get(name)]
+        if missing:
+            found.append(f"{path} does not tell its {', '.join(missing)}")
+            continue
+        if "model" in facts and "temperature" not in json.loads(facts["model"]):
+            found.append(f"{path} does not tell the model's parameters")
+        parents = json.loads(facts["parents"])
+        first = inside.parts[:2] == ("data", "samples") or (inside.parts[0] == "trajectories" and "kpm" in path.name)
+        if not parents and not first:
+            found.append(f"{path} does not tell what it was made from")
+        for parent, digest in parents.items():
+            name = Path(*Path(parent).parts[2:])  # below results/<study>
+            if file_digest(study / name) != digest:
+                found.append(f"{path} was made from another {name}")
+    return found
 
 
 def problems(study: Path) -> list[str]:
@@ -26,7 +63,7 @@ def problems(study: Path) -> list[str]:
         found.append(f"impossible p-values {summary['dynamics_p_values']}")
     if "nan" in (study / "summary.md").read_text():
         found.append("the summary shows nan")
-    return found
+    return found + provenance_problems(study)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def project(tmp_path) -> Project:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
     """A finished smoke study, for tests that leave it as it is."""
-    made = copy_of_project(tmp_path_factory.mktemp("smoke") / "a project")  # a path with a space, on purpose
+    made = copy_of_project(tmp_path_factory.mktemp("smoke") / "a b'c\"d")  # an awkward path, on purpose
     done = made.smoke()
     assert done.returncode == 0, done.stdout[-4000:]
     return made

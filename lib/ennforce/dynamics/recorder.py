@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,9 @@ import numpy as np
 import xarray as xr
 
 from ennforce.dynamics.langevin import State
-from ennforce.io import DataError, read_dataset, write_dataset
+from ennforce.io import DataError, one_line, read_dataset, write_dataset
+
+log = logging.getLogger("ennforce")
 
 
 def log_spaced_steps(first: int, last: int, count: int) -> np.ndarray:
@@ -82,19 +85,42 @@ class Recorder:
             return start
         try:
             saved = read_dataset(self.checkpoint, ["state_fields", "state_momenta"])
-        except DataError:
+            state = self._saved_state(saved, start)
+            self._records, self._snapshots = self._saved_records(saved, state)
+        except (DataError, ValueError) as error:
+            log.info("%s cannot be resumed (%s): the run starts afresh", self.checkpoint.name, one_line(error))
             return start
-        if saved.attrs["seed"] != str(start.seed) or not np.array_equal(saved["replica"], start.replicas):
-            return start
+        return state
+
+    def _saved_state(self, saved: xr.Dataset, start: State) -> State:
+        """The state of a checkpoint; raises ValueError if it is not one of this run."""
+        if saved.attrs.get("seed") != str(start.seed) or not np.array_equal(saved.get("replica", []), start.replicas):
+            raise ValueError("it is of another seed or of other replicas")
+        step = saved.attrs.get("step")
+        if not isinstance(step, np.integer) or not 0 <= step <= max(self.steps | self.snapshot_steps, default=0):
+            raise ValueError(f"step {step} is none of this run")
+        fields, momenta = saved["state_fields"].values, saved["state_momenta"].values
+        for values in (fields, momenta):
+            if (values.shape, values.dtype) != (start.fields.shape, start.fields.dtype) or not np.isfinite(values).all():
+                raise ValueError(f"its state is not {start.fields.dtype} of shape {start.fields.shape}, all finite")
+        return State(fields, momenta, int(step), start.seed, start.replicas)
+
+    def _saved_records(self, saved: xr.Dataset, state: State) -> tuple[list[xr.Dataset], list[xr.Dataset]]:
+        """Records and snapshots of a checkpoint; raises ValueError unless they are those that the run has made up to ``state``."""
+        for name, steps in (("time", self.steps), ("snapshot_time", self.snapshot_steps)):
+            due = np.array(sorted(step for step in steps if 0 < step <= state.step)) * self.dt
+            if not np.array_equal(saved[name] if name in saved.coords else [], due):
+                raise ValueError(f"its {name} is not that of a run up to step {state.step}")
+        records: list[xr.Dataset] = []
+        snapshots: list[xr.Dataset] = []
         if "time" in saved.dims:
             kept = saved.drop_dims("snapshot_time", errors="ignore").drop_vars(["state_fields", "state_momenta"])
-            self._records = [kept.isel(time=[n]) for n in range(kept.sizes["time"])]
+            records = [kept.isel(time=[n]) for n in range(kept.sizes["time"])]
         if "snapshot_time" in saved.dims:
-            kept = saved[["fields"]]
-            self._snapshots = [kept.isel(snapshot_time=[n]) for n in range(kept.sizes["snapshot_time"])]
-        return State(
-            saved["state_fields"].values, saved["state_momenta"].values, int(saved.attrs["step"]), start.seed, start.replicas
-        )
+            if "fields" not in saved or saved["fields"].shape[1:] != state.fields.shape:
+                raise ValueError("its snapshots are missing or of another shape")
+            snapshots = [saved[["fields"]].isel(snapshot_time=[n]) for n in range(saved.sizes["snapshot_time"])]
+        return records, snapshots
 
     def dataset(self) -> xr.Dataset:
         """All that was recorded so far."""

@@ -1,5 +1,7 @@
 """Lattice models: fields, electronic Hamiltonian, classical energy."""
 
+import math
+
 from ennforce.hamiltonians.base import Hamiltonian
 from ennforce.hamiltonians.blocks import Blocks, DensityMatrix
 from ennforce.hamiltonians.holstein import Holstein
@@ -11,13 +13,18 @@ MODELS: dict[str, type[Hamiltonian]] = {"holstein": Holstein, "kondo": Kondo, "p
 
 
 def from_parameters(parameters: dict) -> Hamiltonian:
-    """The model whose ``parameters()`` these are."""
+    """The model whose ``parameters()`` these are; raises ValueError where they are those of none."""
     values = dict(parameters)
-    lattice = values.pop("lattice")
-    name = values.pop("name")
-    if name not in MODELS:
+    lattice, name = values.pop("lattice", None), values.pop("name", None)
+    if not isinstance(name, str) or name not in MODELS:
         raise ValueError(f"lattice model {name!r} is unknown: choose one of {', '.join(MODELS)}")
-    return MODELS[name](Lattice(lattice["name"], tuple(lattice["shape"])), **values)
+    for key, value in values.items():
+        if value is not None and (not isinstance(value, (int, float)) or not abs(value) < math.inf):
+            raise ValueError(f"{key} = {value!r} of the {name} model is not a finite number")
+    try:
+        return MODELS[name](Lattice(lattice["name"], tuple(lattice["shape"])), **values)
+    except (KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"these are no parameters of the {name} model ({error})") from error
 
 
 __all__ = ["MODELS", "Blocks", "DensityMatrix", "Hamiltonian", "Holstein", "Kondo", "Peierls", "from_parameters"]

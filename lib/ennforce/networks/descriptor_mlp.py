@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -21,15 +22,15 @@ def reference_filters(group: PointGroup) -> torch.Tensor:
     An octant's border sites count in equal shares to the octants that meet there.
     """
     shifts = neighbourhood()
-    shares = torch.zeros(len(group), len(shifts), dtype=torch.float64)
+    shares = np.zeros((len(group), len(shifts)))
     for n, shift in enumerate(shifts):
         for g, inverse in enumerate(group.inverse):
             y, x = group.matrices[inverse] @ shift
             shares[g, n] = float(0 <= y <= x)
-    shares /= shares.sum(dim=0)
-    rows = [torch.tensor(rho[:, :, 0]).T @ shares for label, rho in group.irreps.items() if label != "A1"]
-    weights = torch.cat([row / row.square().sum(dim=1).mean().sqrt() for row in rows])
-    return on_grid(weights.numpy())[:, None]
+    shares /= shares.sum(axis=0)
+    rows = [rho[:, :, 0].T @ shares for label, rho in group.irreps.items() if label != "A1"]
+    weights = np.concatenate([row / np.sqrt((row**2).sum(axis=1).mean()) for row in rows])
+    return on_grid(weights)[:, None]
 
 
 class Descriptors(nn.Module):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from ennforce.hamiltonians import from_parameters
+from ennforce.io import attribute
 
 SPLITS = ("train", "validation", "test")
 
@@ -27,7 +27,7 @@ def configurations(fields: np.ndarray, *, kind: str, time: np.ndarray, trajector
 
 def with_total_force(dataset: xr.Dataset) -> xr.Dataset:
     """Adds ``forces_total``, electronic plus classical, the target of the published code."""
-    model = from_parameters(json.loads(dataset.attrs["model"]))
+    model = from_parameters(attribute(dataset, "model"))
     total = dataset["forces_electronic"] + model.classical_forces(dataset["fields"].values)
     return dataset.assign(forces_total=total.astype(np.float32))
 

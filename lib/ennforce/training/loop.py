@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
-import pickle
 import time
 import warnings
 from collections.abc import Callable
@@ -19,12 +19,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import swa_utils
 
 from ennforce import processes
-from ennforce.io import write_atomically
+from ennforce.io import DataError, one_line, write_atomically
 from ennforce.networks import Architecture, ForceNetwork, build
+from ennforce.networks.tensors import alike, read_tensors, write_tensors
 from ennforce.training.augmentation import augmented
 from ennforce.training.dataset import Samples
 from ennforce.training.optimiser import SOAP
 
+log = logging.getLogger("ennforce")
 WARM_UP = 0.03  # share of the steps
 AVERAGING = 0.02  # window of the weight average, as a share of the steps
 CLIP = 1.0  # norm to which gradients are cut
@@ -72,11 +74,8 @@ def fit(
     alone would find, to rounding; process 0 validates, reads and writes. Raises FloatingPointError, naming the step, if the loss
     is no longer finite, and ValueError for a batch smaller than the number of processes.
     """
-    run = _Training(architecture, training, validation, recipe, device)
-    saved = processes.from_first(lambda: _load(checkpoint))
-    if saved is not None:
-        run.restore(saved)
-        resumed(run.step)
+    run = _resumed(lambda: _Training(architecture, training, validation, recipe, device), checkpoint)
+    resumed(run.step)
     last_saved = time.monotonic()
     while not run.finished:
         started = time.monotonic()
@@ -88,8 +87,7 @@ def fit(
             run.validate()
         progress(run.step, math.ceil(run.planned), f"validation {run.history[-1][2]:.2%}" if run.history else "validation pending")
         if checkpoint is not None and processes.number() == 0 and time.monotonic() - last_saved > interval:
-            state = run.state()
-            write_atomically(checkpoint, functools.partial(torch.save, state))
+            write_atomically(checkpoint, functools.partial(write_tensors, run.state()))
             last_saved = time.monotonic()
     run.network.load_state_dict(run.best)
     return Trained(run.network.cpu().eval(), np.array(run.history), run.best_step)
@@ -201,11 +199,54 @@ class _Training:
         return {**parts, **{name: getattr(self, name) for name in self.VALUES}, "order": self.order.get_state()}
 
     def restore(self, state: dict) -> None:
+        """Take over a state as ``state()`` gives it; raises, before or after changes, if it is not one of this training."""
+        fresh = self.state()
+        for name, value in fresh.items():
+            found = state[name]
+            if name == "best":
+                fits = found == {} if not state["history"] else alike(found, dict(self.network.state_dict()))
+            elif name == "history":
+                fits = isinstance(found, list) and all(alike(row, (0, 0.0, 0.0)) for row in found)
+            elif name == "optimiser":  # its state is looked at by the optimiser itself
+                fits = alike(found["param_groups"], value["param_groups"])
+            else:
+                fits = alike(found, value)
+            if not fits:
+                raise ValueError(f"{name} is not that of this training")
+        steps = [state["step"], state["since"], state["best_step"], state["schedule"]["last_epoch"] - state["step"]]
+        if not (0 <= steps[0] <= self.recipe.steps and 0 <= steps[1] <= steps[0] and 0 <= steps[2] <= steps[0] and steps[3] == 0):
+            raise ValueError(f"step {state['step']} is none of this training")
+        if not (0.0 <= state["elapsed"] < math.inf and math.isfinite(state["loss"])):
+            raise ValueError("its times or losses are not finite")
         for name in self.PARTS:
             getattr(self, name).load_state_dict(state[name])
         for name in self.VALUES:
             setattr(self, name, state[name])
         self.order.set_state(state["order"])
+
+
+def _resumed(fresh: Callable[[], _Training], checkpoint: str | Path | None) -> _Training:
+    """The training that a checkpoint holds, or a fresh one where there is none, or none that is whole and of this training."""
+    run, saved = fresh(), processes.from_first(lambda: _saved(checkpoint))
+    if saved is None:
+        return run
+    try:
+        run.restore(saved)
+    except Exception as error:  # whatever torch makes of a foreign state
+        log.info("the saved training cannot be resumed (%s): training starts afresh", one_line(error))
+        return fresh()
+    return run
+
+
+def _saved(checkpoint: str | Path | None) -> dict | None:
+    """The content of a checkpoint, or None where there is none, or none that is whole."""
+    if checkpoint is None or not Path(checkpoint).exists():
+        return None
+    try:
+        return read_tensors(checkpoint)
+    except DataError as error:
+        log.info("%s cannot be resumed (%s): training starts afresh", Path(checkpoint).name, one_line(error))
+        return None
 
 
 @torch.no_grad()
@@ -227,13 +268,3 @@ def relative_error(network: ForceNetwork, samples: Samples) -> float:
 def _rate(done: float) -> float:
     """Share of the full learning rate: linear warm-up, then half a cosine down to zero."""
     return min(1.0, (done + 1e-3) / WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
-
-
-def _load(checkpoint: str | Path | None) -> dict | None:
-    """A training state, or None where there is none or it cannot be read: then training starts afresh."""
-    if checkpoint is None or not Path(checkpoint).exists():
-        return None
-    try:
-        return torch.load(checkpoint, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError):
-        return None

@@ -32,6 +32,23 @@ class SOAP(torch.optim.Optimizer):
     ) -> None:
         super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "every": every})
 
+    def load_state_dict(self, state_dict: dict) -> None:
+        """As of any optimiser; raises ValueError where settings or shapes are not those of these parameters."""
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        fixed = [{key: group[key] for key in ("betas", "eps", "every")} for group in self.param_groups]
+        if fixed != [{key: group[key] for key in ("betas", "eps", "every")} for group in state_dict["param_groups"]]:
+            raise ValueError("the optimiser had other settings")
+        for number, state in state_dict["state"].items():
+            sides = (parameters[number].flatten(1) if parameters[number].ndim > 1 else parameters[number].reshape(1, -1)).shape
+            shapes = {"mean": sides, "square": sides}
+            for side, length in zip(SIDES, sides, strict=True):
+                if 1 < length <= LARGEST:
+                    shapes |= {side: (length, length), f"{side} basis": (length, length)}
+            found = {key: tuple(value.shape) for key, value in state.items() if isinstance(value, torch.Tensor)}
+            if found != {key: tuple(shape) for key, shape in shapes.items()} or not isinstance(state["step"], int):
+                raise ValueError(f"the optimiser's state of parameter {number} has other shapes")
+        super().load_state_dict(state_dict)
+
     @torch.no_grad()
     def step(self, closure=None) -> None:  # type: ignore[override]
         """One step of every parameter that has a gradient; ``closure`` is not supported."""
