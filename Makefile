@@ -5,12 +5,13 @@ STUDY ?= paper
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run figures test lint schema clean
+.PHONY: help run figures test test-cluster lint schema clean
 
 help:
 	@echo "make run     install into .venv, run the default study, write its report (results/default/report.html)"
 	@echo "make figures STUDY=paper   draw the figures of config/paper.yaml, making what they need"
 	@echo "make test    install into .venv, run all tests"
+	@echo "make test-cluster   a small study on a SLURM of one node, installed if root and apt allow; skipped with a reason otherwise"
 	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
 	@echo "make schema  write workflow/schemas/study.schema.json from lib/ennforce/config.py"
 	@echo "make clean   delete results (not the environment)"
@@ -34,6 +35,11 @@ figures: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+# Without the plugins the tests are skipped, and say so.
+test-cluster: $(VENV)/.installed
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/requirements.lock --editable ".[slurm]"
+	$(BIN)/python -m pytest -m cluster -rs tests/cluster
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
