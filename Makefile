@@ -5,7 +5,7 @@ STUDY ?= paper
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run figures test fuzz reproduce-check lint schema clean
+.PHONY: help run figures test test-cluster fuzz reproduce-check lint schema clean
 
 help:
 	@echo "make run     install into .venv, run the default study, write its report (results/default/report.html)"
@@ -13,6 +13,7 @@ help:
 	@echo "make test    install into .venv, run all tests"
 	@echo "make fuzz    10 000 broken and hostile files to every loader, a quarter of an hour"
 	@echo "make reproduce-check   run the smoke study twice and compare the results bit by bit"
+	@echo "make test-cluster   a small study on a SLURM of one node, installed if root and apt allow; skipped with a reason otherwise"
 	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
 	@echo "make schema  write workflow/schemas/study.schema.json from lib/ennforce/config.py"
 	@echo "make clean   delete results (not the environment)"
@@ -42,6 +43,11 @@ fuzz: $(VENV)/.installed
 
 reproduce-check: $(VENV)/.installed
 	$(BIN)/python -m tests.workflow.reproduce
+
+# Without the plugins the tests are skipped, and say so.
+test-cluster: $(VENV)/.installed
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/requirements.lock --editable ".[slurm]"
+	$(BIN)/python -m pytest -m cluster -rs tests/cluster
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -42,8 +42,11 @@ class Project:
         return self.folder.joinpath("results", "smoke", *parts)
 
 
-def copy_of_project(target: Path) -> Project:
+def copy_of_project(target: Path, compiled: bool = False) -> Project:
+    """``compiled``: with what numba compiled here, which saves the copy a minute."""
     shutil.copytree(ROOT, target, ignore=LEFT_OUT)
+    if compiled:
+        shutil.copytree(ROOT / "lib", target / "lib", dirs_exist_ok=True)
     (target / "results").mkdir(exist_ok=True)
     return Project(target)
 
