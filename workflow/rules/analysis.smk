@@ -54,6 +54,51 @@ rule growth:
         "../../scripts/growth.py"
 
 
+rule growth_table:
+    # Exponents of the large quench and of its variants, with what differs between them.
+    input:
+        growths=[result("analysis", f"growth_{run}_network.nc") for run in QUENCHES],
+        sources=[os.path.relpath(ROOT / "lib" / "ennforce" / "tables.py")],
+    output:
+        csv=result("analysis", "growth.csv"),
+        markdown=report(
+            result("analysis", "growth.md"),
+            caption="../report/growth_table.rst",
+            category="Coarsening",
+        ),
+    log:
+        log_of("growth_table"),
+    params:
+        runs=[
+            {
+                "run": name,
+                "sites": "x".join(map(str, reversed(RUNS[name].shape))),
+                "replicas": RUNS[name].replicas,
+                "T": BATHS[name].temperature,
+                "dt": BATHS[name].dt,
+                "start": BATHS[name].initial_sigma,
+            }
+            for name in QUENCHES
+        ],
+    script:
+        "../../scripts/growth_table.py"
+
+
+rule walls:
+    # Where the domain walls of the large quench are and which way they face.
+    input:
+        ensemble=result("analysis", "ensemble_large_network.nc"),
+        sources=sources("analysis", "observables"),
+    output:
+        walls=result("analysis", "walls.nc"),
+    log:
+        log_of("walls"),
+    benchmark:
+        benchmark_of("walls")
+    script:
+        "../../scripts/walls.py"
+
+
 rule compare:
     # Do network and KPM dynamics agree within their statistical errors?
     input:

@@ -67,6 +67,7 @@ def chunks(run):
 
 RUNS = {name: run for name, (run, _) in STUDY.runs().items()}
 BATHS = {name: bath for name, (_, bath) in STUDY.runs().items()}
+QUENCHES = ["large", *STUDY.variants]
 
 
 def force_inputs(wildcards):
@@ -101,6 +102,7 @@ FIGURES = [
     "growth",
     "collapse",
     "variants",
+    "walls",
 ]
 CATEGORIES = {
     "symmetry": "Network",
@@ -112,6 +114,7 @@ CATEGORIES = {
     "growth": "Coarsening",
     "collapse": "Coarsening",
     "variants": "Coarsening",
+    "walls": "Coarsening",
     "frontier": "Error against cost",
     "learning_curve": "Error against cost",
 }
