@@ -40,7 +40,8 @@ ROOMS = {
     "networks": ["networks", "forces.py"],
     "training": ["training"],
     "metrics": ["training/metrics.py"],
-    "frontier": ["training/frontier.py"],
+    "frontier": ["training/frontier.py", "tables.py"],
+    "checks": ["analysis/swaps.py", "analysis/equilibrium.py", "analysis/timestep.py", "tables.py"],
     "analysis": ["analysis"],
     "style": ["plotting/style.py"],
 }
