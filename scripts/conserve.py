@@ -31,7 +31,7 @@ def main(node: Node) -> None:
     for ensemble, friction in (("NVE", 0.0), ("NVT", bath["friction"])):
         energies, temperatures = [], []
 
-        def observe(state: State, energies=energies, temperatures=temperatures) -> None:
+        def observe(state: State, ensemble=ensemble, energies=energies, temperatures=temperatures) -> None:
             if state.step not in recorded:
                 return
             temperatures.append((state.momenta**2).mean(axis=(1, 2)) / bath["mass"])

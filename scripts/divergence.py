@@ -1,4 +1,4 @@
-"""How fast trajectories from the same states with the same noise part: network, kernel polynomials, and a network disturbed a little."""
+"""How fast trajectories from the same states with the same noise part: network, kernel polynomials, a disturbed network."""
 
 from dataclasses import replace
 from pathlib import Path

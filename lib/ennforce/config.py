@@ -216,7 +216,7 @@ Tolerance = Annotated[float, Field(ge=1e-8, le=0.1, description="largest error o
 
 
 class Conservation(Section):
-    """Does a force without a potential heat the system? The same stationary state with friction 0, and with the study's friction."""
+    """Does a force without a potential heat? The same stationary state with friction 0, and with the study's friction."""
 
     networks: Annotated[list[Name], Field(description="of frontier.models, beside the study's own network")] = ["enn_energy"]
     tolerances: Annotated[list[Tolerance], Field(min_length=1, description="of the solver")] = [2e-2, 1e-3]

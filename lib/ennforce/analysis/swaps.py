@@ -34,10 +34,10 @@ def weights(signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def curve_test(curves: Callable[[np.ndarray], np.ndarray], signs: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
     """The statistic after each swap, shape (swaps,), and the size of the observed difference.
 
-    ``curves`` gives the values (rows, entries) of groups with weights (rows, 2 pairs). The statistic is the mean over entries of the
-    squared difference of the groups, each in units of its mean square over all swaps: 1 on average under the null. Entries that are not
-    finite after every swap are left out; ``used`` is the share kept. Facts: the largest difference in units of its standard
-    error (jackknife over pairs) and the relative rms difference. Raises ValueError where no entry is left.
+    ``curves`` gives the values (rows, entries) of groups with weights (rows, 2 pairs). The statistic is the mean over entries of
+    the squared difference of the groups, each in units of its mean square over all swaps: 1 on average under the null. Entries
+    that are not finite after every swap are left out; ``used`` is the share kept. Facts: the largest difference in units of its
+    standard error (jackknife over pairs) and the relative rms difference. Raises ValueError where no entry is left.
     """
     pairs = signs.shape[1]
     left_out = np.vstack([np.ones(pairs), 1.0 - np.eye(pairs)])
@@ -63,8 +63,8 @@ def curve_test(curves: Callable[[np.ndarray], np.ndarray], signs: np.ndarray) ->
 def energy_distance_test(values: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distance of the two groups' distributions, ``values`` (2 pairs, times): the statistic (swaps,) and the distance over time.
 
-    2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely and Rizzo 2013), zero for equal distributions only; the statistic is its mean over times,
-    each in units of its mean over all swaps.
+    2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely and Rizzo 2013), zero for equal distributions only; the statistic is its mean over
+    times, each in units of its mean over all swaps.
     """
     first, second = weights(signs)
     difference = first - second
@@ -86,9 +86,8 @@ def p_values(statistics: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     table = np.array(list(statistics.values()))
     count = table.shape[1]
     ranked = np.sort(table, axis=1)
-    each = (
-        np.array([count - np.searchsorted(row, values * (1 - ROUNDING)) for row, values in zip(ranked, table, strict=True)]) / count
-    )
+    below = [np.searchsorted(row, values * (1 - ROUNDING)) for row, values in zip(ranked, table, strict=True)]
+    each = 1.0 - np.array(below) / count
     smallest = each.min(axis=0)
     return {
         name: {"p_value": float(row[0]), "corrected_p_value": float(np.mean(smallest <= row[0] + 1e-12))}

@@ -39,18 +39,17 @@ def biases(
     finest: dict[str, tuple[float, float]], other: dict[str, tuple[float, float]], target: dict[str, tuple[float, float]]
 ) -> list[dict]:
     """One row an observable: the relative bias against the finest time step, its standard error, the ``target``'s relative
-    statistical error, and whether the bias exceeds it, beyond the bias's own uncertainty at CONFIDENCE for all rows together."""
+    statistical error, and whether the bias exceeds it, beyond the bias's own uncertainty at CONFIDENCE for all rows together.
+    None for what could not be measured, which is never biased."""
     deviations = NormalDist().inv_cdf(1.0 - 0.5 * (1.0 - CONFIDENCE) / len(finest))
     rows = []
     for name, (reference, reference_error) in finest.items():
         value, value_error = other[name]
         bias, error = value / reference - 1.0, np.hypot(value_error, reference_error) / abs(reference)
         allowed = target[name][1] / abs(target[name][0])
-        known = bool(np.isfinite([bias, error, allowed]).all())
-        rows.append({
-            "observable": name, "value": value, "relative_bias": bias, "standard_error": error, "statistical_error": allowed,
-            "biased": bool(abs(bias) - deviations * error > allowed) if known else None,
-        })  # fmt: skip
+        numbers = {"value": value, "relative_bias": bias, "standard_error": error, "statistical_error": allowed}
+        row: dict = {"observable": name, **{key: float(x) if np.isfinite(x) else None for key, x in numbers.items()}}
+        rows.append({**row, "biased": bool(abs(bias) - deviations * error > allowed)})
     return rows
 
 
