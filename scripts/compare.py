@@ -20,9 +20,10 @@ def main(node: Node) -> None:
     found = compare(paired(*ensembles, VARIABLES), SWAPS, np.random.default_rng(node.params["seed"]))
     pairs = ensembles[0].sizes["replica"]
     rows = [{"observable": name, **facts} for name, facts in found.items()]
-    text = f"""Network against kernel polynomials: {pairs} pairs of quenches from the same states, noise of their own. p-values: exact,
-by swapping the members of pairs; corrected: for testing all of these at once. Largest difference: of the means, in standard
-errors, over all times (and r, k). The distributions' difference is the root of their energy distance, over its largest value.
+    text = f"""Network against kernel polynomials: {pairs} pairs of quenches from the same states, noise of their own. p-values:
+exact, by swapping the members of pairs; corrected: for testing all of these at once. Largest difference: of the means, in
+standard errors, over all times (and r, k). The distributions' difference is the root of their energy distance, over the
+largest it could be.
 
 {as_markdown(rows)}"""
     write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))

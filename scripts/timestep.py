@@ -20,9 +20,10 @@ def main(node: Node) -> None:
     rows = [{"dt": dt, **row} for dt, found in zip(dts, averages, strict=True) for row in biases(averages[0], found, target)]
     unbiased = largest_unbiased(dts, [any(row["biased"] for row in rows if row["dt"] == dt) for dt in dts])
     bound = stability_bound(p["K"], p["kappa"], p["mass"])
-    text = f"""Averages over the times from {window[0]:.3g} to {window[1]:.3g}, against those at dt = {dts[0]:g}; errors are bootstrap
-over replicas. Statistical error: of the large run in the same times. Biased: the bias exceeds that error by more than its own
-uncertainty (95 % for all observables of a time step together). Largest unbiased dt: {unbiased:g}; unstable from {bound:.3g} on.
+    text = f"""Averages over the times from {window[0]:.3g} to {window[1]:.3g}, against those at dt = {dts[0]:g}; errors are
+bootstrap over replicas. Statistical error: of the large run in the same times. Biased: the bias exceeds that error by
+more than its own uncertainty (95 % for all observables of a time step together). Largest unbiased dt: {unbiased:g};
+unstable from {bound:.3g} on.
 
 {as_markdown(rows)}"""
     write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))

@@ -204,10 +204,10 @@ class Equilibrium(Section):
 
     temperatures: Annotated[list[Positive], Field(min_length=1, description="in units of bath.temperature")] = [0.6, 1.0, 2.4]
     initial_order: Finite = 0.8
-    shape: Shape = [24, 24]
-    replicas: Annotated[int, Field(ge=2)] = 8
-    chunk: Count = 4
-    steps: Annotated[int, Field(ge=10)] = 1000
+    shape: Shape = [16, 16]
+    replicas: Annotated[int, Field(ge=2)] = 12
+    chunk: Count = 6
+    steps: Annotated[int, Field(ge=10)] = 800
     observations: Annotated[int, Field(ge=5, description="equally spaced")] = 200
     discard: Annotated[float, Field(ge=0, lt=1, description="share of the run before it counts as stationary")] = 0.25
 
@@ -223,7 +223,7 @@ class Conservation(Section):
     shape: Shape = [16, 16]
     replicas: Annotated[int, Field(ge=2)] = 4
     equilibration: Annotated[Positive, Field(description="by the solver from the ordered state, in 1/t")] = 40.0
-    time: Annotated[Positive, Field(description="how long each, in 1/t")] = 150.0
+    time: Annotated[Positive, Field(description="how long each, in 1/t")] = 100.0
     observations: Annotated[int, Field(ge=5, description="equally spaced, each diagonalised exactly")] = 40
 
 
@@ -232,7 +232,7 @@ class Divergence(Section):
 
     shape: Shape = [24, 24]
     replicas: Annotated[int, Field(ge=2)] = 4
-    time: Annotated[Positive, Field(description="how long, in 1/t")] = 100.0
+    time: Annotated[Positive, Field(description="how long, in 1/t")] = 60.0
     observations: Annotated[int, Field(ge=5, description="equally spaced")] = 100
     perturbation: Annotated[Positive, Field(description="rms of the change in the fields of the network's own pair")] = 1e-6
     tolerance: Annotated[Tolerance, Field(description="of the reference, beside solver.dynamics_tolerance")] = 1e-3

@@ -6,7 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-FIGURES = ("symmetry", "training", "parity", "dynamics", "snapshots", "structure_factor", "growth", "collapse")
+CHECKS = ("dynamics", "equilibrium", "conservation", "divergence", "timestep")
+FIGURES = ("symmetry", "training", "parity", *CHECKS, "snapshots", "structure_factor", "growth", "collapse")
 
 
 def problems(study: Path) -> list[str]:

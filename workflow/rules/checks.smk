@@ -12,7 +12,7 @@ DRIVERS = {
         for name in STUDY.conservation.networks
         if name != "enn"
     },
-    **{f"kpm {tolerance:g}": (None, tolerance) for tolerance in STUDY.conservation.tolerances},
+    **{f"kpm-{tolerance:g}": (None, tolerance) for tolerance in STUDY.conservation.tolerances},
 }
 
 
@@ -21,20 +21,15 @@ def network_files(folder):
 
 
 def driver_files(wildcards):
-    folder, _ = DRIVERS[wildcards.driver.replace("_at_", " ")]
+    folder, _ = DRIVERS[wildcards.driver]
     return network_files(folder) if folder else []
-
-
-def driver_file(name):
-    """Spaces are no part of a path."""
-    return name.replace(" ", "_at_")
 
 
 SOLVER = {"margin": STUDY.solver.spectral_margin, "method": STUDY.solver.method}
 
 
 wildcard_constraints:
-    driver="|".join(re.escape(driver_file(name)) for name in DRIVERS),
+    driver="|".join(map(re.escape, DRIVERS)),
 
 
 rule energies:
@@ -49,9 +44,9 @@ rule energies:
     benchmark:
         benchmark_of("energies-{engine}")
     params:
+        **SOLVER,
         model=STUDY.model_parameters(STUDY.comparison.shape),
         tolerance=STUDY.solver.label_tolerance,
-        **SOLVER,
     script:
         "../../scripts/energies.py"
 
@@ -121,13 +116,13 @@ rule equilibrate:
     benchmark:
         benchmark_of("equilibrate")
     params:
+        **SOLVER,
         model=STUDY.model_parameters(STUDY.conservation.shape),
         bath=STUDY.bath.model_dump(),
         order=STUDY.equilibrium.initial_order,
         replicas=STUDY.conservation.replicas,
         time=STUDY.conservation.equilibration,
         tolerance=STUDY.solver.dynamics_tolerance,
-        **SOLVER,
         seed=STUDY.seed,
     script:
         "../../scripts/equilibrate.py"
@@ -146,12 +141,12 @@ rule conserve:
     benchmark:
         benchmark_of("conserve-{driver}")
     params:
+        **SOLVER,
         model=STUDY.model_parameters(STUDY.conservation.shape),
         bath=STUDY.bath.model_dump(),
         time=STUDY.conservation.time,
         observations=STUDY.conservation.observations,
-        tolerance=lambda wildcards: DRIVERS[wildcards.driver.replace("_at_", " ")][1],
-        **SOLVER,
+        tolerance=lambda wildcards: DRIVERS[wildcards.driver][1],
         seed=STUDY.seed,
     script:
         "../../scripts/conserve.py"
@@ -160,9 +155,7 @@ rule conserve:
 rule conservation:
     # Drift and kinetic temperature of every driver.
     input:
-        energies=[
-            result("analysis", "conservation", f"{driver_file(name)}.nc") for name in DRIVERS
-        ],
+        energies=[result("analysis", "conservation", f"{name}.nc") for name in DRIVERS],
         sources=sources("checks"),
     output:
         conservation=result("analysis", "conservation.json"),
@@ -191,11 +184,11 @@ rule divergence:
     benchmark:
         benchmark_of("divergence")
     params:
+        **STUDY.divergence.model_dump(exclude={"shape"}),
+        **SOLVER,
         model=STUDY.model_parameters(STUDY.divergence.shape),
         bath=STUDY.bath.model_dump(),
-        **STUDY.divergence.model_dump(exclude={"shape"}),
         dynamics_tolerance=STUDY.solver.dynamics_tolerance,
-        **SOLVER,
         seed=STUDY.seed,
     script:
         "../../scripts/divergence.py"
@@ -215,7 +208,7 @@ rule timestep:
         csv=result("analysis", "timestep.csv"),
         markdown=report(
             result("analysis", "timestep.md"),
-            caption="../report/timestep.rst",
+            caption="../report/timestep_table.rst",
             category=CATEGORIES["timestep"],
         ),
     log:
@@ -224,8 +217,8 @@ rule timestep:
         benchmark_of("timestep")
     params:
         **STUDY.timestep.model_dump(include={"dts", "time"}),
-        temperature=STUDY.bath.temperature,
         **STUDY.model.model_dump(include={"K", "kappa"}),
+        temperature=STUDY.bath.temperature,
         mass=STUDY.bath.mass,
         bootstrap=STUDY.analysis.bootstrap,
         seed=STUDY.seed,

@@ -41,7 +41,13 @@ ROOMS = {
     "training": ["training"],
     "metrics": ["training/metrics.py"],
     "frontier": ["training/frontier.py", "tables.py"],
-    "checks": ["analysis/swaps.py", "analysis/equilibrium.py", "analysis/timestep.py", "tables.py"],
+    "checks": [
+        *(
+            f"analysis/{name}.py"
+            for name in ("swaps", "comparison", "equilibrium", "stability", "timestep")
+        ),
+        "tables.py",
+    ],
     "analysis": ["analysis"],
     "style": ["plotting/style.py"],
 }
@@ -96,6 +102,10 @@ FIGURES = [
     "training",
     "parity",
     "dynamics",
+    "equilibrium",
+    "conservation",
+    "divergence",
+    "timestep",
     "snapshots",
     "structure_factor",
     "growth",
@@ -105,7 +115,10 @@ CATEGORIES = {
     "symmetry": "Network",
     "training": "Network",
     "parity": "Network",
-    "dynamics": "Is the learned dynamics right?",
+    **dict.fromkeys(
+        ["dynamics", "equilibrium", "conservation", "divergence", "timestep"],
+        "Is the learned dynamics right?",
+    ),
     "snapshots": "Coarsening",
     "structure_factor": "Coarsening",
     "growth": "Coarsening",

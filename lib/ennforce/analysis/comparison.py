@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import xarray as xr
 
@@ -30,7 +32,7 @@ def total_energy(ensemble: xr.Dataset, grand_potential: xr.DataArray) -> xr.Data
     )
 
 
-def compare(both: xr.Dataset, count: int, rng: np.random.Generator) -> dict[str, dict[str, float]]:
+def compare(both: xr.Dataset, count: int, rng: np.random.Generator) -> dict[str, dict]:
     """For each observable of ``both`` (see ``paired``, with ``total_energy``): p-value, corrected p-value, largest difference in
     standard errors, relative rms difference. Not of the two means alone: of their whole curves."""
     order = both["order"].transpose("replica", "time").values
@@ -47,13 +49,17 @@ def compare(both: xr.Dataset, count: int, rng: np.random.Generator) -> dict[str,
         "total_energy": both["total_energy"].transpose("replica", "snapshot_time").values,
     }
     signs = swaps(both.sizes["replica"] // 2, count, rng)
-    tested = {name: curve_test(lambda w, values=values: np.tensordot(w, values, axes=1), signs) for name, values in curves.items()}
+    tested = {name: curve_test(partial(np.tensordot, b=values, axes=1), signs) for name, values in curves.items()}
     for name in DEFINITIONS:
-        tested[f"length_{name}"] = curve_test(lambda w, name=name: mean_lengths(both, w)[name], signs)
+        tested[f"length_{name}"] = curve_test(partial(_mean_length, both, name), signs)
     statistic, distance = energy_distance_test(order, signs)
     spread = 2.0 * np.mean(np.abs(order[:, None] - order[None]), axis=(0, 1))
     facts = {"relative_rms_difference": float(np.sqrt(np.mean(distance / np.where(spread > 0, spread, np.inf))))}
     tested["order_distribution"] = statistic, facts
     found = p_values({name: statistic for name, (statistic, _) in tested.items()})
-    empty = {"largest_difference": None, "used": 1.0}
+    empty: dict = {"largest_difference": None, "used": 1.0}
     return {name: {**found[name], **empty, **facts} for name, (_, facts) in tested.items()}
+
+
+def _mean_length(observables: xr.Dataset, name: str, weights: np.ndarray) -> np.ndarray:
+    return mean_lengths(observables, weights)[name]
