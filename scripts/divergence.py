@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ennforce.analysis.stability import exponential_rate
+from ennforce.analysis.stability import exponential_rate, first_above
 from ennforce.dynamics import Langevin, State, equally_spaced_steps
 from ennforce.forces import ForceField, KPMForces, NetworkForces
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, write_dataset, write_json
 from ennforce.workflow import Node, run_node
 
-# Distances below this share of the final one still grow as those of neighbours do.
+# Trajectories have parted when their distance is this share of that of unrelated fields; below, neighbours part exponentially.
 LINEAR = 0.1
 
 
@@ -52,16 +52,16 @@ def main(node: Node) -> None:
     result["spread"] = (("time",), np.sqrt(2.0 * (tight**2).mean(axis=(1, 2, 3))), {"long_name": "rms of unrelated fields"})
     result.attrs = provenance(node.parents, model=p["model"], bath=bath, seed=p["seed"])
     write_dataset(result, node.output["distances"])
-    rates = {}
-    for name, distance in distances.items():
-        rate, error, window = exponential_rate(time, distance, LINEAR * float(result["spread"][-1]))
-        measured = bool(np.isfinite(rate))
-        rates[name] = {
-            "exponent": rate if measured else None, "error": error if measured else None,
-            "from": window[0] if measured else None, "to": window[1] if measured else None,
-            "final_distance": float(distance[:, -1].mean()),
-        }  # fmt: skip
-    write_json(node.output["rates"], {"pairs": rates, "provenance": provenance(node.parents)})
+    level = LINEAR * float(result["spread"][-1])
+    rate, error, window = exponential_rate(time, distances["network, disturbed"], level)
+    values = {"exponent": rate, "error": error, "from": window[0], "to": window[1]}
+    parted = {name: first_above(time, distance, level) for name, distance in distances.items()}
+    content = {
+        "lyapunov": {key: value if np.isfinite(value) else None for key, value in values.items()},
+        "time_to_part": {name: value if np.isfinite(value) else None for name, value in parted.items()},
+        "final_distance": {name: float(distance[:, -1].mean()) for name, distance in distances.items()},
+    }
+    write_json(node.output["rates"], {**content, "provenance": provenance(node.parents)})
 
 
 run_node(main, globals())

@@ -19,7 +19,7 @@ def growth_row(name: str, exponent: dict) -> tuple[str, str]:
 
 
 def check_rows(comparison: dict, equilibrium: dict, conservation: dict, divergence: dict, timestep: dict) -> list[tuple[str, str]]:
-    exponent = divergence["pairs"]["network, disturbed"]
+    exponent = divergence["lyapunov"]
     measured = exponent["exponent"] is not None
     return [
         ("the same, smallest p-value corrected for testing all", f"{comparison['smallest_corrected_p_value']:.2f}"),
@@ -68,7 +68,7 @@ def main(node: Node) -> None:
         "dynamics_p_values": {name: value["p_value"] for name, value in compared.items()},
         "smallest_corrected_p_value": {name: checks[name]["smallest_corrected_p_value"] for name in ("comparison", "equilibrium")},
         "energy_drift": {row["engine"]: [row["energy_drift"], row["energy_drift_error"]] for row in checks["conservation"]["rows"]},
-        "divergence": checks["divergence"]["pairs"],
+        "divergence": {key: checks["divergence"][key] for key in ("lyapunov", "time_to_part")},
         "largest_unbiased_dt": checks["timestep"]["largest_unbiased_dt"],
         "growth": exponents,
         "collapse_spread": spread,

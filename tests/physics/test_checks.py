@@ -6,7 +6,7 @@ import xarray as xr
 
 from ennforce.analysis.comparison import compare, paired, total_energy
 from ennforce.analysis.equilibrium import averages, histograms, integrated_autocorrelation, stationary
-from ennforce.analysis.stability import drift, exponential_rate
+from ennforce.analysis.stability import drift, exponential_rate, first_above, verdict
 from ennforce.analysis.structure import OrderObserver
 from ennforce.analysis.swaps import curve_test, energy_distance_test, p_values, swaps, weights
 from ennforce.analysis.timestep import biases, largest_unbiased, late_averages, stability_bound
@@ -174,6 +174,7 @@ def test_a_force_without_a_potential_heats_and_the_drift_shows_it(curl):
     slope, error = drift(np.array(times), np.transpose(energies))
     # The energy of the two circular motions goes as exp(+-curl t): on average cosh, whose mean slope over [0, T] is sinh-like.
     assert (slope > 5 * error and slope > 1e-3) if curl else abs(slope) < 1e-4
+    assert verdict(slope, error) == "heats" or not curl
 
 
 def test_exponential_rates_are_found_in_their_window_alone():
@@ -186,6 +187,7 @@ def test_exponential_rates_are_found_in_their_window_alone():
     assert abs(rate - rates.mean()) < 0.006 and error == pytest.approx(rates.std(ddof=1) / np.sqrt(6), rel=0.2)
     assert first == 10.0 and 50 < last < 65
     assert np.isnan(exponential_rate(time, 0 * distance + 1.0, 0.1)[0])
+    assert first_above(time, distance, 0.1) > last and np.isinf(first_above(time, distance, 2.0))
 
 
 def test_biases_of_the_time_step_are_weighed_against_both_errors():

@@ -160,6 +160,11 @@ rule conservation:
     output:
         conservation=result("analysis", "conservation.json"),
         csv=result("analysis", "conservation.csv"),
+        markdown=report(
+            result("analysis", "conservation.md"),
+            caption="../report/conservation_table.rst",
+            category=CATEGORIES["conservation"],
+        ),
     log:
         log_of("conservation"),
     benchmark:

@@ -45,7 +45,7 @@ def biases(
     rows = []
     for name, (reference, reference_error) in finest.items():
         value, value_error = other[name]
-        bias, error = value / reference - 1.0, np.hypot(value_error, reference_error) / abs(reference)
+        bias, error = value / reference - 1.0, np.hypot(value_error, 0.0 if other is finest else reference_error) / abs(reference)
         allowed = target[name][1] / abs(target[name][0])
         numbers = {"value": value, "relative_bias": bias, "standard_error": error, "statistical_error": allowed}
         row: dict = {"observable": name, **{key: float(x) if np.isfinite(x) else None for key, x in numbers.items()}}

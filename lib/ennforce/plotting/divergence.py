@@ -21,10 +21,10 @@ def draw(distances: xr.Dataset, rates: dict) -> Figure:
         logarithm = np.log(np.maximum(distances["distance"].sel(pair=pair).values, 1e-300))
         logarithm = np.where(logarithm < -50, np.nan, logarithm)  # equal at the start
         mean, error = logarithm.mean(axis=0), logarithm.std(axis=0, ddof=1) / np.sqrt(len(logarithm))
-        fit = rates["pairs"][str(pair)]
+        fit = rates["lyapunov"]
         label = labels[str(pair)]
-        if fit["exponent"] is not None:
-            label += f": rate {fit['exponent']:.3f} ± {fit['error']:.3f}"
+        if pair == "network, disturbed" and fit["exponent"] is not None:
+            label += f":\nrate {fit['exponent']:.3f} ± {fit['error']:.3f} $t$"
             window = (time >= fit["from"]) & (time <= fit["to"])
             line = fit["exponent"] * (time[window] - time[window].mean()) + mean[window].mean()
             axes.plot(time[window], np.exp(line), color="black", lw=0.6, zorder=3)

@@ -15,10 +15,10 @@ NAMES = {
     "structure_factor": "$S(k, t)$",
     "absolute_order": "$|m|$",
     "order_square": "$m^2$",
-    "order_distribution": "distribution of $m$",
+    "order_distribution": "law of $m$",
     "field_square": "$\\langle Q^2\\rangle$",
-    "kinetic_temperature": "kinetic temperature",
-    "total_energy": "total energy",
+    "kinetic_temperature": "$\\langle P^2\\rangle/m$",
+    "total_energy": "energy",
     **{f"length_{name}": label for name, label in style.LENGTH_LABELS.items()},
 }
 
@@ -50,7 +50,7 @@ def _curves(left, middle, ensembles: dict[str, xr.Dataset]) -> None:
                 axes.plot(x, mean, LINES[name], color=shade, label=label)
                 axes.fill_between(x, mean - error, mean + error, color=shade, alpha=0.25, lw=0)
     left.set(xlabel="$r$ (lattice constants)", ylabel="$C(r, t)$")
-    left.legend(title="network solid, KPM dashed")
+    left.legend(title="network solid,\nKPM dashed", loc="upper right")
     middle.set(xlabel="$k$ from $(\\pi,\\pi)$ (1/lattice constant)", ylabel="$S(k, t)$", yscale="log")
 
 
@@ -71,6 +71,7 @@ def _energy(axes, ensembles: dict[str, xr.Dataset]) -> None:
         energy = ensemble["total_energy"].transpose("replica", "snapshot_time").values
         mean, error = energy.mean(axis=0), energy.std(axis=0, ddof=1) / np.sqrt(len(energy))
         look = {"color": style.COLOURS[name], "fmt": f"o{LINES[name]}", "ms": 3, "capsize": 2}
+        look["mfc"] = look["color"] if name == "network" else "white"
         axes.errorbar(ensemble["snapshot_time"].values, mean, error, label=style.ENGINES[name], **look)
     axes.set(xlabel="time ($1/t$)", ylabel="total energy a site ($t$)", xscale="log")
     axes.legend()
@@ -95,4 +96,4 @@ def _p_values(axes, observables: dict[str, dict]) -> None:
     axes.set_yticks(places, [NAMES[name] for name in shown])
     axes.set(xlabel="$p$-value", xscale="log", xlim=(None, 1.2), ylim=(-0.7, len(shown) - 0.3))
     style.plain_log_ticks(axes.xaxis)
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2, handletextpad=0.1, columnspacing=0.8)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2, handletextpad=0.1, columnspacing=0.8)
