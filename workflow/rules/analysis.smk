@@ -1,4 +1,4 @@
-# From observables to domain sizes, ensembles, growth exponents and the test of the learned dynamics.
+# From observables to domain sizes, ensembles and growth exponents, and the study's numbers in one table.
 
 
 rule structure:
@@ -99,30 +99,15 @@ rule walls:
         "../../scripts/walls.py"
 
 
-rule compare:
-    # Do network and KPM dynamics agree within their statistical errors?
-    input:
-        network=result("analysis", "ensemble_comparison_network.nc"),
-        kpm=result("analysis", "ensemble_comparison_kpm.nc"),
-        sources=sources("analysis"),
-    output:
-        comparison=result("analysis", "comparison.json"),
-    log:
-        log_of("compare"),
-    benchmark:
-        benchmark_of("compare")
-    params:
-        seed=STUDY.seed,
-    script:
-        "../../scripts/compare.py"
-
-
 rule summary:
     # The numbers of the study in one table.
     input:
+        **{
+            name: result("analysis", f"{name}.json")
+            for name in ("comparison", "equilibrium", "conservation", "divergence", "timestep")
+        },
         metrics=result("models", "enn", "metrics.json"),
         check=result("data", "label_check.json"),
-        comparison=result("analysis", "comparison.json"),
         growth=result("analysis", "growth_large_network.nc"),
     output:
         summary=result("summary.json"),

@@ -40,8 +40,15 @@ ROOMS = {
     "networks": ["networks", "forces.py"],
     "training": ["training"],
     "metrics": ["training/metrics.py"],
-    "frontier": ["training/frontier.py"],
+    "frontier": ["training/frontier.py", "tables.py"],
     "observables": ["analysis/structure.py", "analysis/walls.py"],
+    "checks": [
+        *(
+            f"analysis/{name}.py"
+            for name in ("swaps", "comparison", "equilibrium", "stability", "timestep")
+        ),
+        "tables.py",
+    ],
     "analysis": ["analysis"],
     "style": ["plotting/style.py"],
 }
@@ -97,6 +104,10 @@ FIGURES = [
     "training",
     "parity",
     "dynamics",
+    "equilibrium",
+    "conservation",
+    "divergence",
+    "timestep",
     "snapshots",
     "structure_factor",
     "growth",
@@ -108,7 +119,10 @@ CATEGORIES = {
     "symmetry": "Network",
     "training": "Network",
     "parity": "Network",
-    "dynamics": "Is the learned dynamics right?",
+    **dict.fromkeys(
+        ["dynamics", "equilibrium", "conservation", "divergence", "timestep"],
+        "Is the learned dynamics right?",
+    ),
     "snapshots": "Coarsening",
     "structure_factor": "Coarsening",
     "growth": "Coarsening",

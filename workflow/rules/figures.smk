@@ -45,20 +45,6 @@ rule plot_parity:
         "../../scripts/plot_parity.py"
 
 
-rule plot_dynamics:
-    input:
-        network=result("analysis", "ensemble_comparison_network.nc"),
-        kpm=result("analysis", "ensemble_comparison_kpm.nc"),
-        comparison=result("analysis", "comparison.json"),
-        sources=drawing("dynamics"),
-    output:
-        **figure_files("dynamics"),
-    log:
-        log_of("plot_dynamics"),
-    script:
-        "../../scripts/plot_dynamics.py"
-
-
 rule plot_snapshots:
     input:
         ensemble=LARGE["ensemble"],
