@@ -10,8 +10,9 @@ from ennforce.analysis.stability import drift, exponential_rate, first_above, ve
 from ennforce.analysis.structure import OrderObserver
 from ennforce.analysis.swaps import curve_test, energy_distance_test, p_values, swaps, weights
 from ennforce.analysis.timestep import biases, largest_unbiased, late_averages, stability_bound
-from ennforce.dynamics import Langevin, State
+from ennforce.dynamics import DivergenceError, Langevin, State
 from ennforce.lattice import Lattice
+from tests.conftest import holstein
 
 
 def ensembles_of_pairs(rng, pairs: int, shared: float, shift: float = 0.0) -> np.ndarray:
@@ -202,19 +203,21 @@ def test_biases_of_the_time_step_are_weighed_against_both_errors():
 
 
 def test_the_bound_of_the_time_step_is_where_the_scheme_turns_unstable():
-    """K = 1, kappa = 0.18 on the torus: omega_max^2 = K + 4 kappa."""
-    bound = stability_bound(1.0, 0.18, 2.0)
-    checkerboard = Lattice.square(4, 4).stagger()[None] * 1e-3
+    """The stiffest mode of the lattice alone, uniform for kappa > 0: omega_max^2 = (K + 4 kappa) / m."""
+    model = holstein("paper", (4, 4), 0.1)
+    bound = stability_bound(model.K, model.kappa, 2.0)
 
-    class Stiff:
+    class Elastic:
         def forces(self, fields):
-            return -(1.0 + 4 * 0.18) * fields
+            return model.classical_forces(fields)
 
     def largest(dt):
-        state = State(checkerboard, np.zeros_like(checkerboard), 0, 0, np.arange(1))
-        return abs(Langevin(Stiff(), mass=2.0, friction=0.0, temperature=0.0, dt=dt).run(state, 60).fields).max()
+        state = State(np.full((1, 4, 4), 1e-3), np.zeros((1, 4, 4)), 0, 0, np.arange(1))
+        return abs(Langevin(Elastic(), mass=2.0, friction=0.0, temperature=0.0, dt=dt).run(state, 60).fields).max()
 
-    assert largest(0.98 * bound) < 0.1 and largest(1.05 * bound) > 10.0
+    assert largest(0.98 * bound) < 0.1
+    with pytest.raises(DivergenceError):
+        largest(1.05 * bound)
 
 
 def test_late_averages_take_the_window_and_have_the_textbook_error():

@@ -1,35 +1,4 @@
 # Is the learned dynamics right? Network against KPM: ensembles, stationary states, conservation, divergence; and the time step.
-import re
-
-# Bath temperatures of the stationary states, numbered as the runs are.
-TEMPERATURES = [factor * STUDY.bath.temperature for factor in STUDY.equilibrium.temperatures]
-
-# What drives the dynamics whose energy is followed: name -> (folder of a network, tolerance of the solver), one of them None.
-DRIVERS = {
-    "enn": (result("models", "enn"), None),
-    **{
-        name: (result("frontier", "models", name), None)
-        for name in STUDY.conservation.networks
-        if name != "enn"
-    },
-    **{f"kpm-{tolerance:g}": (None, tolerance) for tolerance in STUDY.conservation.tolerances},
-}
-
-
-def network_files(folder):
-    return [str(Path(folder, name)) for name in ("model.json", "weights.pt")]
-
-
-def driver_files(wildcards):
-    folder, _ = DRIVERS[wildcards.driver]
-    return network_files(folder) if folder else []
-
-
-SOLVER = {"margin": STUDY.solver.spectral_margin, "method": STUDY.solver.method}
-
-
-wildcard_constraints:
-    driver="|".join(map(re.escape, DRIVERS)),
 
 
 rule energies:
