@@ -31,7 +31,7 @@ LARGEST_JSON = 2**26  # bytes
 CLAIM, EXPANSION = 2**28, 20
 # Dimensions of what stages read of each other, where files of several kinds share a name all of them.
 CONTRACT = {
-    "fields": ("sample component y x", "snapshot_time replica y x"),
+    "fields": ("sample component y x", "snapshot_time replica y x", "replica y x"),
     "forces_electronic": ("sample component y x",),
     "kind": ("sample",),
     "trajectory": ("sample",),
@@ -45,7 +45,7 @@ CONTRACT = {
     "state_fields": ("replica y x",),
     "state_momenta": ("replica y x",),
 }
-TEXT = ("kind", "split", "solver_method", "definition")  # everything else is numbers
+TEXT = ("kind", "split", "solver_method", "definition")  # everything else in CONTRACT is numbers
 INHERITED = ("model", "solver", "tolerance", "seed")  # provenance that holds for all that is made from a file
 
 
@@ -176,7 +176,7 @@ def _check_header(path: Path) -> None:
             raise ValueError("it has groups")
         for name, variable in file.variables.items():
             kind = variable.dtype.kind if isinstance(variable.dtype, np.dtype) else "vlen"
-            if kind not in ("S" if name in TEXT else "fiu"):
+            if kind not in ("S" if name in TEXT else "fiu" if name in CONTRACT else "fiuS"):
                 raise ValueError(f"{name} is of type {variable.dtype}, not {'text of fixed length' if name in TEXT else 'numbers'}")
             dims = variable.dimensions[:-1] if kind == "S" else variable.dimensions
             if name in CONTRACT and " ".join(dims) not in CONTRACT[name]:
