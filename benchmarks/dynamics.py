@@ -21,7 +21,6 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from ennforce.tables import as_csv, as_markdown
 from machine import description
 
 from ennforce.analysis.structure import OrderObserver
@@ -31,6 +30,7 @@ from ennforce.forces import NetworkForces
 from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, build
+from ennforce.tables import as_csv, as_markdown
 from ennforce.workflow import set_threads
 
 BATH = {"mass": 1.0, "friction": 0.2, "temperature": 0.05, "dt": 0.4}
@@ -42,7 +42,7 @@ def measure(size: int, replicas: int, threads: int, steps: int) -> dict:
     """One line of the table, in this process."""
     set_threads(threads)
     model = Holstein(Lattice.square(size, size), temperature=0.05)
-    network = build(Architecture(**Network().model_dump()))
+    network = build(Architecture(**Network().model_dump()), 0.7, 0.01)  # forces too weak to blow the fields up
     forces = NetworkForces(network, model)
     state = State.uncorrelated((size, size), np.arange(replicas), 1, sigma=0.5, mass=1.0, temperature=0.05)
     whole: list[float] = []

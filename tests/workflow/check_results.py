@@ -11,7 +11,7 @@ import xarray as xr
 from ennforce.io import file_digest
 
 CHECKS = ("dynamics", "equilibrium", "conservation", "divergence", "timestep")
-COARSENING = ("snapshots", "structure_factor", "growth", "collapse", "variants", "walls")
+COARSENING = ("snapshots", "structure_factor", "growth", "collapse", "variants", "walls", "barrier")
 FIGURES = ("symmetry", "training", "parity", *CHECKS, *COARSENING)
 
 

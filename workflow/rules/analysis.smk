@@ -99,6 +99,24 @@ rule walls:
         "../../scripts/walls.py"
 
 
+rule barrier:
+    # What a domain wall must climb to move by one site: why growth is fast or freezes.
+    input:
+        sources=sources("model", "exact", "barrier"),
+    output:
+        barrier=result("analysis", "barrier.json"),
+    log:
+        log_of("barrier"),
+    benchmark:
+        benchmark_of("barrier")
+    params:
+        model=STUDY.model_parameters([12, 12]),
+        temperature=STUDY.bath.temperature,
+        guess=STUDY.model.g / (2.0 * (STUDY.model.K - 4.0 * STUDY.model.kappa)),
+    script:
+        "../../scripts/barrier.py"
+
+
 rule summary:
     # The numbers of the study in one table.
     input:

@@ -37,6 +37,8 @@ ROOMS = {
     "model": ["lattice.py", "symmetry", "hamiltonians"],
     "electrons": ["electrons", "forces.py"],
     "dynamics": ["dynamics"],
+    "exact": ["electrons/exact.py"],
+    "barrier": ["dynamics/barrier.py"],
     "networks": ["networks", "forces.py"],
     "training": ["training"],
     "metrics": ["training/metrics.py"],
@@ -141,6 +143,7 @@ FIGURES = [
     "collapse",
     "variants",
     "walls",
+    "barrier",
 ]
 CATEGORIES = {
     "symmetry": "Network",
@@ -156,6 +159,7 @@ CATEGORIES = {
     "collapse": "Coarsening",
     "variants": "Coarsening",
     "walls": "Coarsening",
+    "barrier": "Coarsening",
     "frontier": "Error against cost",
     "learning_curve": "Error against cost",
 }

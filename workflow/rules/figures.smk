@@ -126,6 +126,18 @@ rule plot_walls:
         "../../scripts/plot_walls.py"
 
 
+rule plot_barrier:
+    input:
+        barrier=result("analysis", "barrier.json"),
+        sources=drawing("barrier"),
+    output:
+        **figure_files("barrier"),
+    log:
+        log_of("plot_barrier"),
+    script:
+        "../../scripts/plot_barrier.py"
+
+
 rule plot_movie:
     input:
         ensemble=LARGE["ensemble"],
