@@ -43,7 +43,6 @@ class Described(Network):
 
     lattice: Literal["chain", "square", "triangular"]
     field_type: Annotated[str, Field(max_length=64)]
-    width: Annotated[int, Field(ge=1, le=4096)]
 
 
 class Description(BaseModel):
