@@ -29,7 +29,8 @@ from ennforce.electrons.stencil import Stencil, window_around
 from ennforce.forces import KPMForces
 from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice
-from ennforce.training.frontier import as_csv, as_markdown, median_seconds
+from ennforce.tables import as_csv, as_markdown
+from ennforce.training.frontier import median_seconds
 
 DEFAULT = {"t": 1.0, "g": 1.5, "K": 0.67, "temperature": 0.05}
 PAPER = {"t": 1.0, "g": 3.5, "K": 1.0, "kappa": 0.18, "temperature": 0.1}

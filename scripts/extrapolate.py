@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ennforce.forces import NetworkForces
 from ennforce.io import attribute, read_dataset, write_atomically
-from ennforce.training.frontier import as_csv, as_markdown
+from ennforce.tables import as_csv, as_markdown
 from ennforce.training.metrics import force_errors
 from ennforce.workflow import Node, run_node
 

@@ -1,7 +1,8 @@
 """Error against cost of every network, of kernel polynomials and of exact diagonalisation, in one table."""
 
 from ennforce.io import provenance, read_json, write_atomically, write_json
-from ennforce.training.frontier import as_csv, as_markdown, cost_at_error
+from ennforce.tables import as_csv, as_markdown
+from ennforce.training.frontier import cost_at_error
 from ennforce.workflow import Node, run_node
 
 

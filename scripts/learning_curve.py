@@ -1,7 +1,8 @@
 """Held-out error against the number of training snapshots, with the exponent of a power law for each network."""
 
 from ennforce.io import provenance, read_json, write_atomically, write_json
-from ennforce.training.frontier import as_csv, as_markdown, power_law
+from ennforce.tables import as_csv, as_markdown
+from ennforce.training.frontier import power_law
 from ennforce.workflow import Node, run_node
 
 

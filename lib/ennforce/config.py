@@ -19,6 +19,9 @@ Count = Annotated[int, Field(ge=1)]
 EvenLength = Annotated[int, Field(ge=4, multiple_of=2)]
 Shape = Annotated[list[EvenLength], Field(min_length=2, max_length=2)]
 
+# A name is a part of a path.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
 
 class ConfigError(ValueError):
     """The configuration is impossible; the message is one line a problem: key, what was given, what is allowed."""
@@ -210,12 +213,38 @@ class Equilibrium(Section):
 
     temperatures: Annotated[list[Positive], Field(min_length=1, description="in units of bath.temperature")] = [0.6, 1.0, 2.4]
     initial_order: Finite = 0.8
-    shape: Shape = [24, 24]
-    replicas: Annotated[int, Field(ge=2)] = 8
-    chunk: Count = 4
-    steps: Annotated[int, Field(ge=10)] = 2000
+    shape: Shape = [16, 16]
+    replicas: Annotated[int, Field(ge=2)] = 12
+    chunk: Count = 6
+    steps: Annotated[int, Field(ge=10)] = 800
     observations: Annotated[int, Field(ge=5, description="equally spaced")] = 200
     discard: Annotated[float, Field(ge=0, lt=1, description="share of the run before it counts as stationary")] = 0.25
+
+
+Tolerance = Annotated[float, Field(ge=1e-8, le=0.1, description="largest error of <n>")]
+
+
+class Conservation(Section):
+    """Does a force without a potential heat? The same stationary state with friction 0, and with the study's friction."""
+
+    networks: Annotated[list[Name], Field(description="of frontier.models, beside the study's own network")] = ["enn_energy"]
+    tolerances: Annotated[list[Tolerance], Field(min_length=1, description="of the solver")] = [2e-2, 1e-3]
+    shape: Shape = [16, 16]
+    replicas: Annotated[int, Field(ge=2)] = 4
+    equilibration: Annotated[Positive, Field(description="by the solver from the ordered state, in 1/t")] = 40.0
+    time: Annotated[Positive, Field(description="how long each, in 1/t")] = 100.0
+    observations: Annotated[int, Field(ge=5, description="equally spaced, each diagonalised exactly")] = 40
+
+
+class Divergence(Section):
+    """Pairs of quenches from the same states with the same noise."""
+
+    shape: Shape = [24, 24]
+    replicas: Annotated[int, Field(ge=2)] = 4
+    time: Annotated[Positive, Field(description="how long, in 1/t")] = 60.0
+    observations: Annotated[int, Field(ge=5, description="equally spaced")] = 100
+    perturbation: Annotated[Positive, Field(description="rms of the change in the fields of the network's own pair")] = 1e-6
+    tolerance: Annotated[Tolerance, Field(description="of the reference, beside solver.dynamics_tolerance")] = 1e-3
 
 
 class Analysis(Section):
@@ -240,9 +269,6 @@ class Extrapolation(Section):
     steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 150
     snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced")] = 6
 
-
-# A name is a part of a path.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 # Learning rates: the best of 4e-3, 1.5e-2 and 4e-2 in short trials; the names of ours say what differs from ``enn``.
 ALTERNATIVES = {
@@ -320,6 +346,8 @@ class Study(Section):
     comparison: Comparison = Comparison()
     timestep: TimeStep = TimeStep()
     equilibrium: Equilibrium = Equilibrium()
+    conservation: Conservation = Conservation()
+    divergence: Divergence = Divergence()
     analysis: Analysis = Analysis()
     frontier: Frontier = Frontier()
     checkpoint_seconds: Annotated[NonNegative, Field(description="between checkpoints; changes no result")] = 30.0
@@ -352,6 +380,11 @@ class Study(Section):
         taken = [name for name in self.variants if re.fullmatch(r"large|comparison|timestep-\d+|equilibrium-\d+", name)]
         if taken:
             raise ValueError(f"variants may not be called {', '.join(taken)}: these are runs of every study")
+        unknown = [name for name in self.conservation.networks if name not in self.frontier.models]
+        if unknown:
+            raise ValueError(
+                f"conservation.networks names {', '.join(unknown)}, but frontier.models are {', '.join(self.frontier.models)}"
+            )
         return self
 
     def model_parameters(self, shape: list[int]) -> dict:

@@ -83,6 +83,7 @@ def test_every_kind_of_network_is_compared():
         ({"frontier": {"models": {"a": {"wdith": 1}}}}, "frontier.models.a.wdith is not a setting: allowed here are kind, width,"),
         ({"frontier": {"models": {"../a": {}}}}, "should match pattern"),
         ({"frontier": {"models": {"a": {}}, "efficiency_models": ["b"]}}, "efficiency_models names b, but models are a"),
+        ({"conservation": {"networks": ["b"]}}, "conservation.networks names b, but frontier.models are enn, "),
         ({"frontier": {"fractions": [0.0]}}, "frontier.fractions.0 = 0.0: input should be greater than 0"),
         ({"seed": -1}, "seed = -1"),
         ({"model": None}, "model = None"),

@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional
 
 from ennforce.networks import Architecture, EquivariantNetwork
-from ennforce.training.frontier import as_csv, as_markdown, cost_at_error, median_seconds, on_square, power_law
+from ennforce.tables import as_csv, as_markdown
+from ennforce.training.frontier import cost_at_error, median_seconds, on_square, power_law
 from ennforce.training.metrics import jacobian_antisymmetry
 
 

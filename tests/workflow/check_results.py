@@ -10,7 +10,9 @@ import xarray as xr
 
 from ennforce.io import file_digest
 
-FIGURES = ("symmetry", "training", "parity", "dynamics", "snapshots", "structure_factor", "growth", "collapse")
+CHECKS = ("dynamics", "equilibrium", "conservation", "divergence", "timestep")
+COARSENING = ("snapshots", "structure_factor", "growth", "collapse", "variants", "walls")
+FIGURES = ("symmetry", "training", "parity", *CHECKS, *COARSENING)
 
 
 MADE_BY = ("ennforce_version", "git_commit", "parents")

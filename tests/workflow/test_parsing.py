@@ -59,7 +59,7 @@ def test_rooms_import_downwards_only():
     """docs/design.md: a room imports only from its own floor and those below."""
     import re
 
-    floors = {"lattice": 0, "symmetry": 0, "config": 0, "io": 0, "processes": 0, "hamiltonians": 1}
+    floors = {"lattice": 0, "symmetry": 0, "config": 0, "io": 0, "tables": 0, "processes": 0, "hamiltonians": 1}
     floors |= {"electrons": 2, "networks": 2, "forces": 3}
     floors |= {"dynamics": 4, "training": 4, "analysis": 4, "plotting": 5, "workflow": 5}
     package = ROOT / "lib" / "ennforce"

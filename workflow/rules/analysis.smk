@@ -1,4 +1,4 @@
-# From observables to domain sizes, ensembles, growth exponents and the test of the learned dynamics.
+# From observables to domain sizes, ensembles and growth exponents, and the study's numbers in one table.
 
 
 rule structure:
@@ -54,30 +54,60 @@ rule growth:
         "../../scripts/growth.py"
 
 
-rule compare:
-    # Do network and KPM dynamics agree within their statistical errors?
+rule growth_table:
+    # Exponents of the large quench and of its variants, with what differs between them.
     input:
-        network=result("analysis", "ensemble_comparison_network.nc"),
-        kpm=result("analysis", "ensemble_comparison_kpm.nc"),
-        sources=sources("analysis"),
+        growths=[result("analysis", f"growth_{run}_network.nc") for run in QUENCHES],
+        sources=[os.path.relpath(ROOT / "lib" / "ennforce" / "tables.py")],
     output:
-        comparison=result("analysis", "comparison.json"),
+        csv=result("analysis", "growth.csv"),
+        markdown=report(
+            result("analysis", "growth.md"),
+            caption="../report/growth_table.rst",
+            category="Coarsening",
+        ),
     log:
-        log_of("compare"),
-    benchmark:
-        benchmark_of("compare")
+        log_of("growth_table"),
     params:
-        seed=STUDY.seed,
+        runs=[
+            {
+                "run": name,
+                "sites": "x".join(map(str, reversed(RUNS[name].shape))),
+                "replicas": RUNS[name].replicas,
+                "T": BATHS[name].temperature,
+                "dt": BATHS[name].dt,
+                "start": BATHS[name].initial_sigma,
+            }
+            for name in QUENCHES
+        ],
     script:
-        "../../scripts/compare.py"
+        "../../scripts/growth_table.py"
+
+
+rule walls:
+    # Where the domain walls of the large quench are and which way they face.
+    input:
+        ensemble=result("analysis", "ensemble_large_network.nc"),
+        sources=sources("analysis", "observables"),
+    output:
+        walls=result("analysis", "walls.nc"),
+    log:
+        log_of("walls"),
+    benchmark:
+        benchmark_of("walls")
+    script:
+        "../../scripts/walls.py"
 
 
 rule summary:
     # The numbers of the study in one table.
     input:
+        **{
+            name: result("analysis", f"{name}.json")
+            for name in ("comparison", "equilibrium", "conservation", "divergence", "timestep")
+        },
         metrics=result("models", "enn", "metrics.json"),
         check=result("data", "label_check.json"),
-        comparison=result("analysis", "comparison.json"),
         growth=result("analysis", "growth_large_network.nc"),
     output:
         summary=result("summary.json"),

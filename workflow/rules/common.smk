@@ -40,8 +40,15 @@ ROOMS = {
     "networks": ["networks", "forces.py"],
     "training": ["training"],
     "metrics": ["training/metrics.py"],
-    "frontier": ["training/frontier.py"],
+    "frontier": ["training/frontier.py", "tables.py"],
     "observables": ["analysis/structure.py", "analysis/walls.py"],
+    "checks": [
+        *(
+            f"analysis/{name}.py"
+            for name in ("swaps", "comparison", "equilibrium", "stability", "timestep")
+        ),
+        "tables.py",
+    ],
     "analysis": ["analysis"],
     "style": ["plotting/style.py"],
 }
@@ -67,6 +74,7 @@ def chunks(run):
 
 RUNS = {name: run for name, (run, _) in STUDY.runs().items()}
 BATHS = {name: bath for name, (_, bath) in STUDY.runs().items()}
+QUENCHES = ["large", *STUDY.variants]
 
 
 def force_inputs(wildcards):
@@ -91,27 +99,63 @@ def chunk_files(folder):
     return files
 
 
+# Bath temperatures of the stationary states, numbered as the runs are.
+TEMPERATURES = [factor * STUDY.bath.temperature for factor in STUDY.equilibrium.temperatures]
+
+# What drives the dynamics whose energy is followed: name -> (folder of a network, tolerance of the solver), one of them None.
+DRIVERS = {
+    "enn": (result("models", "enn"), None),
+    **{
+        name: (result("frontier", "models", name), None)
+        for name in STUDY.conservation.networks
+        if name != "enn"
+    },
+    **{f"kpm-{tolerance:g}": (None, tolerance) for tolerance in STUDY.conservation.tolerances},
+}
+
+
+def network_files(folder):
+    return [str(Path(folder, name)) for name in ("model.json", "weights.pt")]
+
+
+def driver_files(wildcards):
+    folder, _ = DRIVERS[wildcards.driver]
+    return network_files(folder) if folder else []
+
+
+SOLVER = {"margin": STUDY.solver.spectral_margin, "method": STUDY.solver.method}
+
+
 FIGURES = [
     "symmetry",
     "training",
     "parity",
     "dynamics",
+    "equilibrium",
+    "conservation",
+    "divergence",
+    "timestep",
     "snapshots",
     "structure_factor",
     "growth",
     "collapse",
     "variants",
+    "walls",
 ]
 CATEGORIES = {
     "symmetry": "Network",
     "training": "Network",
     "parity": "Network",
-    "dynamics": "Is the learned dynamics right?",
+    **dict.fromkeys(
+        ["dynamics", "equilibrium", "conservation", "divergence", "timestep"],
+        "Is the learned dynamics right?",
+    ),
     "snapshots": "Coarsening",
     "structure_factor": "Coarsening",
     "growth": "Coarsening",
     "collapse": "Coarsening",
     "variants": "Coarsening",
+    "walls": "Coarsening",
     "frontier": "Error against cost",
     "learning_curve": "Error against cost",
 }
@@ -155,5 +199,6 @@ def variant_label(name):
 wildcard_constraints:
     run="|".join(map(re.escape, RUNS)),
     engine="kpm|network",
+    driver="|".join(map(re.escape, DRIVERS)),
     chunk=r"\d+",
     number=r"\d+",

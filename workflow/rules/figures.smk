@@ -45,20 +45,6 @@ rule plot_parity:
         "../../scripts/plot_parity.py"
 
 
-rule plot_dynamics:
-    input:
-        network=result("analysis", "ensemble_comparison_network.nc"),
-        kpm=result("analysis", "ensemble_comparison_kpm.nc"),
-        comparison=result("analysis", "comparison.json"),
-        sources=drawing("dynamics"),
-    output:
-        **figure_files("dynamics"),
-    log:
-        log_of("plot_dynamics"),
-    script:
-        "../../scripts/plot_dynamics.py"
-
-
 rule plot_snapshots:
     input:
         ensemble=LARGE["ensemble"],
@@ -118,13 +104,26 @@ rule plot_variants:
     log:
         log_of("plot_variants"),
     params:
-        runs=["large", *STUDY.variants],
+        runs=QUENCHES,
         labels={
             "large": f"{STUDY.large.shape[1]} x {STUDY.large.shape[0]} sites, T = {STUDY.bath.temperature}",
             **{name: variant_label(name) for name in STUDY.variants},
         },
     script:
         "../../scripts/plot_variants.py"
+
+
+rule plot_walls:
+    input:
+        **LARGE,
+        walls=result("analysis", "walls.nc"),
+        sources=drawing("walls"),
+    output:
+        **figure_files("walls"),
+    log:
+        log_of("plot_walls"),
+    script:
+        "../../scripts/plot_walls.py"
 
 
 rule plot_movie:
@@ -148,3 +147,4 @@ rule figures:
     input:
         figures(FIGURES),
         result("figures", "movie.gif"),
+        result("analysis", "growth.csv"),

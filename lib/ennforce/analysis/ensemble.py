@@ -1,4 +1,4 @@
-"""Means over replicas, bootstrap errors, and the test of two ensembles against each other."""
+"""Means over replicas, and bootstrap errors."""
 
 from __future__ import annotations
 
@@ -48,25 +48,3 @@ def _add(dataset: xr.Dataset, name: str, dims: tuple, attributes: dict, mean: np
     text = attributes.get("long_name", name)
     dataset[f"{name}_mean"] = (dims, mean, {**attributes, "long_name": f"mean over replicas: {text}"})
     dataset[f"{name}_error"] = (dims, error, {**attributes, "long_name": f"standard error of the mean: {text}"})
-
-
-def two_sample_p_value(first: np.ndarray, second: np.ndarray, count: int, rng: np.random.Generator) -> tuple[float, float]:
-    """Permutation test that two ensembles of curves (replica, time) have the same mean curve: (statistic, p-value).
-
-    The statistic is the mean over time of (difference of means)^2 / (its variance), about 1 where the ensembles agree. Labels are
-    permuted between whole replicas, so correlations in time do no harm.
-    """
-    pooled = np.concatenate([first, second])
-    pooled = pooled[:, np.isfinite(pooled).all(axis=0)]
-    if pooled.shape[1] == 0:
-        raise ValueError("the ensembles share no time at which every replica has a value: record longer or larger runs")
-    split = len(first)
-
-    def statistic(curves: np.ndarray) -> float:
-        a, b = curves[:split], curves[split:]
-        variance = a.var(axis=0, ddof=1) / len(a) + b.var(axis=0, ddof=1) / len(b)
-        return float(np.mean((a.mean(axis=0) - b.mean(axis=0)) ** 2 / np.maximum(variance, 1e-30)))
-
-    observed = statistic(pooled)
-    permuted = [statistic(pooled[rng.permutation(len(pooled))]) for _ in range(count)]
-    return observed, (1 + sum(value >= observed for value in permuted)) / (1 + count)

@@ -19,6 +19,7 @@ from ennforce.io import write_atomically
 WIDTH = 178 / 25.4  # a journal's two columns, in inches
 # Okabe and Ito's palette, dark to light so that it survives greyscale.
 COLOURS = {"network": "#0072B2", "kpm": "#D55E00", "random": "#E69F00", "quench": "#0072B2", "reference": "#555555"}
+ENGINES = {"network": "network", "kpm": "KPM"}
 LENGTH_COLOURS = {"half": "#0072B2", "structure": "#D55E00", "wall": "#009E73"}
 LENGTH_LABELS = {"half": "$L_{1/2}$", "structure": "$L_k$", "wall": "$L_\\mathrm{wall}$"}
 TIME_MAP = cmocean.tools.crop_by_percent(cmocean.cm.dense, 15, which="min")

@@ -1,9 +1,7 @@
-"""Accuracy against cost: timings, power laws of learning curves, and tables of both."""
+"""Accuracy against cost: timings and power laws of learning curves."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import platform
 import time
@@ -62,22 +60,3 @@ def cost_at_error(error: float, errors: Sequence[float], costs: Sequence[float])
     """What a method costs at ``error``: ln cost by ln error between its points, beyond them the nearest point's cost."""
     order = np.argsort(errors)
     return float(np.exp(np.interp(np.log(error), np.log(errors)[order], np.log(costs)[order])))
-
-
-def as_csv(rows: Sequence[dict]) -> str:
-    """Rows of the same keys, with a header; None is an empty cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def as_markdown(rows: Sequence[dict]) -> str:
-    """The same as a table, numbers to three digits."""
-
-    def cell(value: object) -> str:
-        return "–" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
-
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([cell(value) for value in row.values()] for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

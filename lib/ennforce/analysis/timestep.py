@@ -1,0 +1,64 @@
+"""What a finite time step does to late-time averages (PHYSICS P9)."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+import xarray as xr
+
+from ennforce.analysis.ensemble import bootstrap_weights, standard_error
+from ennforce.analysis.lengths import mean_lengths
+
+WAVE_NUMBERS = (0.2, 0.5, 1.0)  # at which S(k) is compared
+CONFIDENCE = 0.95  # of the statement about all observables together
+
+
+def late_averages(
+    ensemble: xr.Dataset, first: float, last: float, temperature: float, count: int, rng: np.random.Generator
+) -> dict[str, tuple[float, float]]:
+    """Averages over the times from ``first`` to ``last``, with bootstrap errors over replicas, by name: <P^2>/(m T), <Q^2>, S at
+    WAVE_NUMBERS, and the three lengths of the averaged observables."""
+    time, replicas = ensemble["time"].values, ensemble.sizes["replica"]
+    late = ensemble.isel(time=(time >= first - 1e-9) & (time <= last + 1e-9))
+    if not late.sizes["time"]:
+        raise ValueError(f"nothing is recorded between the times {first:g} and {last:g}: record more observations")
+    rows = np.vstack([np.full(replicas, 1.0 / replicas), bootstrap_weights(replicas, count, rng)])
+    values = {
+        "kinetic_temperature / T": late["kinetic_temperature"] / temperature,
+        "field_square": late["field_square"],
+        **{f"S(k = {k:g})": late["structure_factor"].sel(k=k, method="nearest") for k in WAVE_NUMBERS},
+    }
+    samples = {name: rows @ value.transpose("replica", "time").values.mean(axis=1) for name, value in values.items()}
+    for name, length in mean_lengths(late, rows).items():
+        samples[f"length_{name}"] = np.where(np.isfinite(length).all(), length, np.nan).mean(axis=1)
+    return {name: (float(row[0]), float(standard_error(row[1:], replicas))) for name, row in samples.items()}
+
+
+def biases(
+    finest: dict[str, tuple[float, float]], other: dict[str, tuple[float, float]], target: dict[str, tuple[float, float]]
+) -> list[dict]:
+    """One row an observable: the relative bias against the finest time step, its standard error, the ``target``'s relative
+    statistical error, and whether the bias exceeds it, beyond the bias's own uncertainty at CONFIDENCE for all rows together.
+    None for what could not be measured, which is never biased."""
+    deviations = NormalDist().inv_cdf(1.0 - 0.5 * (1.0 - CONFIDENCE) / len(finest))
+    rows = []
+    for name, (reference, reference_error) in finest.items():
+        value, value_error = other[name]
+        bias, error = value / reference - 1.0, np.hypot(value_error, 0.0 if other is finest else reference_error) / abs(reference)
+        allowed = target[name][1] / abs(target[name][0])
+        numbers = {"value": value, "relative_bias": bias, "standard_error": error, "statistical_error": allowed}
+        row: dict = {"observable": name, **{key: float(x) if np.isfinite(x) else None for key, x in numbers.items()}}
+        rows.append({**row, "biased": bool(abs(bias) - deviations * error > allowed)})
+    return rows
+
+
+def largest_unbiased(dts: list[float], biased: list[bool]) -> float:
+    """The largest time step that is, with all finer ones, not biased; ``biased`` of dts[0], the reference, is False."""
+    first = next((n for n, found in enumerate(biased) if found), len(dts))
+    return dts[first - 1]
+
+
+def stability_bound(stiffness: float, kappa: float, mass: float) -> float:
+    """dt < 2 / omega_max, with omega_max^2 = (K + 4 |kappa|) / m of the lattice without electrons, which only soften it."""
+    return 2.0 / np.sqrt((stiffness + 4.0 * abs(kappa)) / mass)

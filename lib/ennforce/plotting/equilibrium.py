@@ -1,0 +1,60 @@
+"""Figure: stationary states, network against KPM — the field's distribution at each temperature, and averages with errors."""
+
+from __future__ import annotations
+
+import string
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from ennforce.plotting import style
+
+AVERAGES = {
+    "order": "order $\\langle|m|\\rangle$",
+    "susceptibility": "susceptibility $\\chi$ ($1/t$)",
+    "binder": "Binder cumulant",
+    "kinetic_temperature": "kinetic temperature / $T$",
+}
+
+
+def draw(equilibrium: dict, distributions: xr.Dataset) -> Figure:
+    temperatures = distributions["temperature"].values
+    drawing, axes = style.figure(max(len(temperatures) + 1, len(AVERAGES)), 2, height=58)
+    for panel in axes.flat:
+        panel.set_axis_off()
+    panels = [*axes[0, : len(temperatures)], *axes[1, : len(AVERAGES)]]
+    for panel, letter in zip(panels, string.ascii_lowercase, strict=False):
+        panel.set_axis_on()
+        style.panel(panel, letter)
+    for panel, temperature in zip(axes[0], temperatures, strict=False):
+        _distribution(panel, distributions.sel(temperature=temperature))
+        p_value = equilibrium["distributions"][f"{temperature:g}"]["p_value"]
+        panel.set_title(f"$T$ = {temperature:.3g} $t$, $p$ = {p_value:.2g}", loc="right", fontsize=7)
+    for panel, name in zip(axes[1], AVERAGES, strict=False):
+        _averages(panel, name, [row for row in equilibrium["rows"] if row["observable"] == name])
+    axes[0, -1].legend(*axes[0, 0].get_legend_handles_labels(), loc="center")
+    return drawing
+
+
+def _distribution(panel, chosen: xr.Dataset) -> None:
+    seen = chosen["density"].max("engine").values > 1e-3 * float(chosen["density"].max())
+    for engine, line in (("network", "-"), ("kpm", "--")):
+        x, mean, error = (chosen.sel(engine=engine)[key].values[seen] for key in ("field", "density", "density_error"))
+        panel.plot(x, mean, line, color=style.COLOURS[engine], label=style.ENGINES[engine])
+        panel.fill_between(x, mean - error, mean + error, color=style.COLOURS[engine], alpha=0.25, lw=0)
+    panel.set(xlabel="field $Q$", ylabel="density", ylim=(0, None))
+
+
+def _averages(panel, name: str, rows: list[dict]) -> None:
+    for engine, marker, shift in (("network", "o", -0.08), ("kpm", "s", 0.08)):
+        scale = [row["temperature"] if name == "kinetic_temperature" else 1.0 for row in rows]
+        values, errors = ([row[key] / s for row, s in zip(rows, scale, strict=True)] for key in (engine, f"{engine}_error"))
+        look = {"color": style.COLOURS[engine], "mfc": style.COLOURS[engine] if engine == "network" else "white"}
+        panel.errorbar([k + shift for k in range(len(rows))], values, errors, fmt=marker, ms=4, capsize=2, **look)
+    if name == "kinetic_temperature":
+        panel.axhline(1.0, ls=":", color=style.COLOURS["reference"])
+    if name == "susceptibility":
+        panel.set_yscale("log")
+        style.plain_log_ticks(panel.yaxis)
+    panel.set_xticks(range(len(rows)), [f"{row['temperature']:.3g}" for row in rows])
+    panel.set(xlabel="temperature ($t$)", ylabel=AVERAGES[name], xlim=(-0.5, len(rows) - 0.5))

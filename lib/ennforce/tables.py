@@ -1,0 +1,26 @@
+"""Tables of results: rows of the same keys, as CSV for programs and as markdown for readers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+
+def as_csv(rows: Sequence[dict]) -> str:
+    """Rows of the same keys, with a header; None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def as_markdown(rows: Sequence[dict]) -> str:
+    """The same as a table, numbers to three digits."""
+
+    def cell(value: object) -> str:
+        return "–" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([cell(value) for value in row.values()] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,58 @@
+"""True total energy, by exact diagonalisation, along the trajectories that one engine drives: without friction, and with it."""
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ennforce.dynamics import Langevin, State, equally_spaced_steps
+from ennforce.forces import ExactForces, ForceField, KPMForces, NetworkForces
+from ennforce.hamiltonians import from_parameters
+from ennforce.io import provenance, read_dataset, write_dataset
+from ennforce.workflow import Node, run_node
+
+
+def main(node: Node) -> None:
+    p, bath = node.params, node.params["bath"]
+    model = from_parameters(p["model"])
+    exact = ExactForces(model)
+    forces: ForceField
+    if p["tolerance"] is None:
+        forces = NetworkForces.load(Path(node.input["model"][0]).parent, model)
+    else:
+        forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
+    start = read_dataset(node.input["state"], ["fields", "momenta"])
+    # The noise is the same for every engine; the start's own is used up.
+    seed = int(np.random.SeedSequence([p["seed"], 5]).generate_state(1)[0])
+    state = State(start["fields"].values, start["momenta"].values, 0, seed, start["replica"].values)
+    steps = round(p["time"] / bath["dt"])
+    recorded = [0, *equally_spaced_steps(steps, p["observations"]).tolist()]
+    runs = []
+    for ensemble, friction in (("NVE", 0.0), ("NVT", bath["friction"])):
+        energies, temperatures = [], []
+
+        def observe(state: State, ensemble=ensemble, energies=energies, temperatures=temperatures) -> None:
+            if state.step not in recorded:
+                return
+            temperatures.append((state.momenta**2).mean(axis=(1, 2)) / bath["mass"])
+            momenta = state.momenta + 0.5 * bath["dt"] * forces.forces(state.fields)  # at the time of the fields
+            kinetic = 0.5 * (momenta**2).mean(axis=(1, 2)) / bath["mass"]
+            energies.append(exact.grand_potential(state.fields) / model.lattice.num_sites + kinetic)
+            node.progress(state.step + 1, steps + 1, ensemble)
+
+        observe(state)
+        engine = Langevin(forces, mass=bath["mass"], friction=friction, temperature=bath["temperature"], dt=bath["dt"])
+        engine.run(state, steps, observe)
+        dims = ("time", "replica")
+        run = {
+            "energy": (dims, energies, {"long_name": "total energy a site, electrons included", "units": "t"}),
+            "kinetic_temperature": (dims, temperatures, {"long_name": "<P^2>/m", "units": "t"}),
+        }
+        coordinates = {"time": np.array(recorded) * bath["dt"], "replica": state.replicas}
+        runs.append(xr.Dataset(run, coordinates).expand_dims(ensemble=[ensemble]))
+    result = xr.concat(runs, "ensemble")
+    result.attrs = provenance(node.parents, model=p["model"], bath=bath, seed=p["seed"])
+    write_dataset(result, node.output["energies"])
+
+
+run_node(main, globals())

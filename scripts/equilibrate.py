@@ -1,0 +1,34 @@
+"""One stationary state of several replicas, by KPM forces from the ordered state: where all the engines of `conserve` start."""
+
+import numpy as np
+import xarray as xr
+
+from ennforce.dynamics import Langevin, State
+from ennforce.forces import KPMForces
+from ennforce.hamiltonians import from_parameters
+from ennforce.io import provenance, write_dataset
+from ennforce.workflow import Node, run_node
+
+
+def main(node: Node) -> None:
+    p, bath = node.params, node.params["bath"]
+    model = from_parameters(p["model"])
+    forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
+    seed = int(np.random.SeedSequence([p["seed"], 4]).generate_state(1)[0])
+    start = State.uncorrelated(
+        model.lattice.shape, np.arange(p["replicas"]), seed, sigma=bath["initial_sigma"], mass=bath["mass"],
+        temperature=bath["temperature"], order=p["order"] * model.lattice.stagger(),
+    )  # fmt: skip
+    engine = Langevin(forces, mass=bath["mass"], friction=bath["friction"], temperature=bath["temperature"], dt=bath["dt"])
+    steps = round(p["time"] / bath["dt"])
+    end = engine.run(start, steps, lambda state: node.progress(state.step, steps))
+    dims = ("replica", "y", "x")
+    variables = {
+        "fields": (dims, end.fields, {"long_name": "field", "units": "1"}),
+        "momenta": (dims, end.momenta, {"long_name": "momentum of half a step before", "units": "1"}),
+    }
+    state = xr.Dataset(variables, {"replica": end.replicas}, provenance(node.parents, model=p["model"], bath=bath, seed=p["seed"]))
+    write_dataset(state, node.output["state"])
+
+
+run_node(main, globals())

@@ -1,0 +1,32 @@
+"""Growth of every network-driven ensemble in one table: what differs, exponents with errors, the law they follow."""
+
+from ennforce.io import read_dataset, write_atomically
+from ennforce.tables import as_csv, as_markdown
+from ennforce.workflow import Node, run_node
+
+
+def main(node: Node) -> None:
+    rows = []
+    for run, path in zip(node.params["runs"], node.input["growths"], strict=True):
+        growth = read_dataset(path, ["late_exponent", "late_deviation", "law_curvature"])
+        for name in growth["definition"].values:
+            chosen = growth.sel(definition=name)
+            length = chosen["length"].values
+            kept = length[length == length]
+            rows.append(
+                {
+                    **run,
+                    "length": str(name),
+                    "from time": float(chosen["late_from"]),
+                    "last L": float(kept[-1]) if len(kept) else float("nan"),
+                    "alpha": float(chosen["late_exponent"]),
+                    "error": float(chosen["late_exponent_error"]),
+                    "(alpha - 1/2) / error": float(chosen["late_deviation"]),
+                    **{f"curvature, {law}": float(chosen["law_curvature"].sel(law=law)) for law in growth["law"].values},
+                }
+            )
+    write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))
+    write_atomically(node.output["markdown"], lambda path: path.write_text(as_markdown(rows) + "\n", encoding="utf-8"))
+
+
+run_node(main, globals())

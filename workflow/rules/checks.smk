@@ -1,0 +1,267 @@
+# Is the learned dynamics right? Network against KPM: ensembles, stationary states, conservation, divergence; and the time step.
+
+
+rule energies:
+    # Grand potentials of the comparison's snapshots, both engines' by the same solver.
+    input:
+        ensemble=result("analysis", "ensemble_comparison_{engine}.nc"),
+        sources=sources("model", "electrons"),
+    output:
+        energies=result("analysis", "energies_comparison_{engine}.nc"),
+    log:
+        log_of("energies-{engine}"),
+    benchmark:
+        benchmark_of("energies-{engine}")
+    params:
+        **SOLVER,
+        model=STUDY.model_parameters(STUDY.comparison.shape),
+        tolerance=STUDY.solver.label_tolerance,
+    script:
+        "../../scripts/energies.py"
+
+
+rule compare:
+    # Do network and KPM dynamics agree within their statistical errors?
+    input:
+        network=result("analysis", "ensemble_comparison_network.nc"),
+        kpm=result("analysis", "ensemble_comparison_kpm.nc"),
+        energies_network=result("analysis", "energies_comparison_network.nc"),
+        energies_kpm=result("analysis", "energies_comparison_kpm.nc"),
+        sources=sources("analysis", "checks"),
+    output:
+        comparison=result("analysis", "comparison.json"),
+        csv=result("analysis", "comparison.csv"),
+        markdown=report(
+            result("analysis", "comparison.md"),
+            caption="../report/agreement.rst",
+            category=CATEGORIES["dynamics"],
+        ),
+    log:
+        log_of("compare"),
+    benchmark:
+        benchmark_of("compare")
+    params:
+        seed=STUDY.seed,
+    script:
+        "../../scripts/compare.py"
+
+
+rule equilibrium:
+    # Stationary states of both engines.
+    input:
+        **{
+            engine: [
+                result("analysis", f"ensemble_equilibrium-{n}_{engine}.nc")
+                for n in range(len(TEMPERATURES))
+            ]
+            for engine in ("network", "kpm")
+        },
+        sources=sources("analysis", "checks"),
+    output:
+        equilibrium=result("analysis", "equilibrium.json"),
+        csv=result("analysis", "equilibrium.csv"),
+        distributions=result("analysis", "equilibrium.nc"),
+    log:
+        log_of("equilibrium"),
+    benchmark:
+        benchmark_of("equilibrium")
+    params:
+        temperatures=TEMPERATURES,
+        discard=STUDY.equilibrium.discard,
+        bootstrap=STUDY.analysis.bootstrap,
+        seed=STUDY.seed,
+    script:
+        "../../scripts/equilibrium.py"
+
+
+rule equilibrate:
+    # One stationary state, from which every driver starts.
+    input:
+        sources=sources("model", "electrons", "dynamics"),
+    output:
+        state=result("analysis", "conservation", "start.nc"),
+    log:
+        log_of("equilibrate"),
+    benchmark:
+        benchmark_of("equilibrate")
+    params:
+        **SOLVER,
+        model=STUDY.model_parameters(STUDY.conservation.shape),
+        bath=STUDY.bath.model_dump(),
+        order=STUDY.equilibrium.initial_order,
+        replicas=STUDY.conservation.replicas,
+        time=STUDY.conservation.equilibration,
+        tolerance=STUDY.solver.dynamics_tolerance,
+        seed=STUDY.seed,
+    script:
+        "../../scripts/equilibrate.py"
+
+
+rule conserve:
+    # True energy along the trajectories of one driver.
+    input:
+        state=result("analysis", "conservation", "start.nc"),
+        model=driver_files,
+        sources=sources("model", "electrons", "networks", "dynamics"),
+    output:
+        energies=result("analysis", "conservation", "{driver}.nc"),
+    log:
+        log_of("conserve-{driver}"),
+    benchmark:
+        benchmark_of("conserve-{driver}")
+    params:
+        **SOLVER,
+        model=STUDY.model_parameters(STUDY.conservation.shape),
+        bath=STUDY.bath.model_dump(),
+        time=STUDY.conservation.time,
+        observations=STUDY.conservation.observations,
+        tolerance=lambda wildcards: DRIVERS[wildcards.driver][1],
+        seed=STUDY.seed,
+    script:
+        "../../scripts/conserve.py"
+
+
+rule conservation:
+    # Drift and kinetic temperature of every driver.
+    input:
+        energies=[result("analysis", "conservation", f"{name}.nc") for name in DRIVERS],
+        sources=sources("checks"),
+    output:
+        conservation=result("analysis", "conservation.json"),
+        csv=result("analysis", "conservation.csv"),
+        markdown=report(
+            result("analysis", "conservation.md"),
+            caption="../report/conservation_table.rst",
+            category=CATEGORIES["conservation"],
+        ),
+    log:
+        log_of("conservation"),
+    benchmark:
+        benchmark_of("conservation")
+    params:
+        names=list(DRIVERS),
+        temperature=STUDY.bath.temperature,
+    script:
+        "../../scripts/conservation.py"
+
+
+rule divergence:
+    # Trajectories from the same states with the same noise.
+    input:
+        model=network_files(result("models", "enn")),
+        sources=sources("model", "electrons", "networks", "dynamics", "checks"),
+    output:
+        distances=result("analysis", "divergence.nc"),
+        rates=result("analysis", "divergence.json"),
+    log:
+        log_of("divergence"),
+    benchmark:
+        benchmark_of("divergence")
+    params:
+        **STUDY.divergence.model_dump(exclude={"shape"}),
+        **SOLVER,
+        model=STUDY.model_parameters(STUDY.divergence.shape),
+        bath=STUDY.bath.model_dump(),
+        dynamics_tolerance=STUDY.solver.dynamics_tolerance,
+        seed=STUDY.seed,
+    script:
+        "../../scripts/divergence.py"
+
+
+rule timestep:
+    # Bias of late-time averages against the time step.
+    input:
+        ensembles=[
+            result("analysis", f"ensemble_timestep-{n}_network.nc")
+            for n in range(len(STUDY.timestep.dts))
+        ],
+        large=result("analysis", "ensemble_large_network.nc"),
+        sources=sources("analysis", "checks"),
+    output:
+        timestep=result("analysis", "timestep.json"),
+        csv=result("analysis", "timestep.csv"),
+        markdown=report(
+            result("analysis", "timestep.md"),
+            caption="../report/timestep_table.rst",
+            category=CATEGORIES["timestep"],
+        ),
+    log:
+        log_of("timestep"),
+    benchmark:
+        benchmark_of("timestep")
+    params:
+        **STUDY.timestep.model_dump(include={"dts", "time"}),
+        **STUDY.model.model_dump(include={"K", "kappa"}),
+        temperature=STUDY.bath.temperature,
+        mass=STUDY.bath.mass,
+        bootstrap=STUDY.analysis.bootstrap,
+        seed=STUDY.seed,
+    script:
+        "../../scripts/timestep.py"
+
+
+rule plot_dynamics:
+    input:
+        network=result("analysis", "ensemble_comparison_network.nc"),
+        kpm=result("analysis", "ensemble_comparison_kpm.nc"),
+        energies_network=result("analysis", "energies_comparison_network.nc"),
+        energies_kpm=result("analysis", "energies_comparison_kpm.nc"),
+        comparison=result("analysis", "comparison.json"),
+        sources=[*drawing("dynamics"), *sources("checks")],
+    output:
+        **figure_files("dynamics"),
+    log:
+        log_of("plot_dynamics"),
+    script:
+        "../../scripts/plot_dynamics.py"
+
+
+rule plot_equilibrium:
+    input:
+        equilibrium=result("analysis", "equilibrium.json"),
+        distributions=result("analysis", "equilibrium.nc"),
+        sources=drawing("equilibrium"),
+    output:
+        **figure_files("equilibrium"),
+    log:
+        log_of("plot_equilibrium"),
+    script:
+        "../../scripts/plot_equilibrium.py"
+
+
+rule plot_conservation:
+    input:
+        conservation=result("analysis", "conservation.json"),
+        energies=rules.conservation.input.energies,
+        sources=drawing("conservation"),
+    output:
+        **figure_files("conservation"),
+    log:
+        log_of("plot_conservation"),
+    script:
+        "../../scripts/plot_conservation.py"
+
+
+rule plot_divergence:
+    input:
+        distances=result("analysis", "divergence.nc"),
+        rates=result("analysis", "divergence.json"),
+        sources=drawing("divergence"),
+    output:
+        **figure_files("divergence"),
+    log:
+        log_of("plot_divergence"),
+    script:
+        "../../scripts/plot_divergence.py"
+
+
+rule plot_timestep:
+    input:
+        timestep=result("analysis", "timestep.json"),
+        sources=drawing("timestep"),
+    output:
+        **figure_files("timestep"),
+    log:
+        log_of("plot_timestep"),
+    script:
+        "../../scripts/plot_timestep.py"
