@@ -69,6 +69,8 @@ def load_model(folder: str | Path) -> tuple[ForceNetwork, dict]:
     if not weights.is_file() or file_digest(weights) != facts["weights"]:
         raise DataError(f"{weights} is missing or not the file that model.json describes: copy both files, or train again")
     state = read_tensors(weights)
+    if not all(torch.isfinite(value).all() for value in state.values() if isinstance(value, torch.Tensor)):
+        raise DataError(f"{weights} holds values that are NaN or infinite: delete it and train again")
     try:
         architecture = _architecture(facts)
         from_parameters(facts["model"])
