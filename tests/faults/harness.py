@@ -221,8 +221,8 @@ def judged(study: Workflow, source: Workflow, record: Path, node: dict, file: Pa
         changed = [path for path in node["output"].values() if not same(source.folder / path, study.folder / path)]
         return (f"{file.name}: silently other {', '.join(changed)}" if changed else "harmless"), ""
     relative = file.relative_to(study.folder)
-    # Of two files that belong together either may be named, or their folder.
-    named = any(str(name) in said for name in (relative, relative.parent))
+    # Weights that are whole and wrong are told by what their folder computes.
+    named = str(relative) in said or (file.suffix == ".pt" and f"{relative.parent} computes" in said)
     if status == 1 and len(lines) == 1 and named:
         return "named", lines[0]
     return f"{node['rule']} with {relative}: exit {status}, said {said[-200:]!r}", ""
@@ -251,7 +251,7 @@ def damaged(source: Workflow, folder: Path, rng: np.random.Generator, short: boo
         file.write_bytes(whole)
     for key in sorted(counts):
         numbers = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts[key].items()))
-        yield Row(key[0], f"{key[1]} ({numbers})", counts[key].total(), brief([said[key]]), wrong[key])
+        yield Row(key[0], f"{key[1]} ({numbers})", counts[key].total(), brief([said[key]] if said[key] else []), wrong[key])
 
 
 def loops(source: Workflow, folder: Path, rng: np.random.Generator) -> Iterator[Row]:

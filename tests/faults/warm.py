@@ -110,14 +110,14 @@ def replay(folder: Path, record: Path, output: Path) -> tuple[int, str]:
 
 
 def _forked(action: Callable[[], object], folder: Path | None = None, output: Path | None = None) -> int:
-    """The process that does ``action``; with ``output`` in a session of its own, in ``folder``, its words in that file."""
+    """The process that does ``action``; with ``output`` in a group of its own, in ``folder``, its words in that file."""
     sys.stdout.flush(), sys.stderr.flush()
     if process := os.fork():
         return process
     status = 1
     try:
         if folder and output:
-            os.setsid()
+            os.setpgid(0, 0)
             os.chdir(folder)
             stream = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
             os.dup2(stream, 1), os.dup2(stream, 2)

@@ -43,6 +43,7 @@ class Described(Network):
 
     lattice: Literal["chain", "square", "triangular"]
     field_type: Annotated[str, Field(max_length=64)]
+    width: Annotated[int, Field(ge=1, le=4096)]
 
 
 class Description(BaseModel):
@@ -69,8 +70,6 @@ def load_model(folder: str | Path) -> tuple[ForceNetwork, dict]:
     if not weights.is_file() or file_digest(weights) != facts["weights"]:
         raise DataError(f"{weights} is missing or not the file that model.json describes: copy both files, or train again")
     state = read_tensors(weights)
-    if not all(torch.isfinite(value).all() for value in state.values() if isinstance(value, torch.Tensor)):
-        raise DataError(f"{weights} holds values that are NaN or infinite: delete it and train again")
     try:
         architecture = _architecture(facts)
         from_parameters(facts["model"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import pickle
 import zipfile
@@ -16,9 +15,8 @@ from ennforce.io import DataError, one_line
 
 def write_tensors(content: dict[str, Any], path: Path) -> None:
     """Write a dictionary of tensors and plain values; equal content gives equal bytes."""
-    stream = io.BytesIO()  # given a path, torch would write its name into the file, and tell a full disk in many lines
-    torch.save(content, stream)
-    path.write_bytes(stream.getbuffer())
+    with path.open("wb") as stream:  # given a path, torch would write its name into the file
+        torch.save(content, stream)
 
 
 def read_tensors(path: str | Path) -> dict[str, Any]:
