@@ -5,6 +5,7 @@ A job is a process of its own, as always, and can be killed as one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import runpy
@@ -21,6 +22,7 @@ from types import SimpleNamespace
 import matplotlib.figure  # noqa: F401
 import snakemake.cli
 import snakemake.script
+from snakemake.benchmark import benchmarked
 
 import ennforce.forces
 import ennforce.networks.export
@@ -75,7 +77,8 @@ class Workflow:
         if name in self.kills:
             seconds, victim = self.kills.pop(name)
             threading.Timer(seconds, self._kill, (process, name, victim)).start()
-        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        with benchmarked(process, script.bench_record) if script.bench_record else contextlib.nullcontext():
+            status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         self._note(name=name, status=status, seconds=time.monotonic() - started)
         if status:
             raise subprocess.CalledProcessError(status, f"{sys.executable} {path}")
