@@ -32,7 +32,7 @@ from tests.workflow.reproduce import COMPARISONS, _unequal_bytes, differences
 
 TRAIN = "models/enn/weights.pt"
 # Written by every kind of writer: NetCDF, JSON, weights with CSV and checkpoints, a figure, Markdown.
-WRITTEN = ("data/samples/random.nc", "data/label_check.json", TRAIN, "figures/training.svg", "models/enn/card.md")
+WRITTEN = ("trajectories/comparison_kpm_0.nc", "data/label_check.json", TRAIN, "figures/training.svg", "models/enn/card.md")
 
 
 @dataclass
