@@ -60,7 +60,7 @@ class Node:
 
     def clean(self) -> None:
         """Remove what earlier runs of this node, killed while they wrote, left of its outputs, record and checkpoints."""
-        for path in map(Path, (*self.output.values(), self.record)):
+        for path in (*map(Path, self.output.values()), self.record):
             remove_parts(path.parent, glob.escape(path.name))
         remove_parts(self._states, f"{glob.escape(self.name)}-{16 * '?'}")
 
