@@ -131,7 +131,7 @@ def full_disk(source: Workflow, folder: Path, rng: np.random.Generator) -> Itera
         shutil.copytree(held, mounted, dirs_exist_ok=True)
         targets = [str((study.results / name).relative_to(folder)) for name in WRITTEN]
         said, wrong = [], []
-        for left in (0, 2**15, 2**17):
+        for left in (0, 2**13, 2**15):
             for target in targets:
                 Path(folder, target).unlink(missing_ok=True)
             fill(mounted / "ballast", left)
