@@ -21,7 +21,6 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from ennforce.tables import as_csv, as_markdown
 from machine import description
 
 from ennforce.analysis.structure import OrderObserver
@@ -31,6 +30,7 @@ from ennforce.forces import NetworkForces
 from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, build
+from ennforce.tables import as_csv, as_markdown
 from ennforce.workflow import set_threads
 
 BATH = {"mass": 1.0, "friction": 0.2, "temperature": 0.05, "dt": 0.4}
