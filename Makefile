@@ -5,13 +5,14 @@ STUDY ?= paper
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run figures test test-cluster fuzz reproduce-check lint schema clean
+.PHONY: help run figures test test-cluster faults fuzz reproduce-check lint schema clean
 
 help:
 	@echo "make run     install into .venv, run the default study, write its report (results/default/report.html)"
 	@echo "make figures STUDY=paper   draw the figures of config/paper.yaml, making what they need"
 	@echo "make test    install into .venv, run all tests"
 	@echo "make fuzz    10 000 broken and hostile files to every loader, a quarter of an hour"
+	@echo "make faults  kill, damage, fill the disk and so on in a small study; the table goes into docs/robustness.md"
 	@echo "make reproduce-check   run the smoke study twice and compare the results bit by bit"
 	@echo "make test-cluster   a small study on a SLURM of one node, installed if root and apt allow; skipped with a reason otherwise"
 	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
@@ -40,6 +41,10 @@ test: $(VENV)/.installed
 
 fuzz: $(VENV)/.installed
 	$(BIN)/python -m tests.faults.fuzz 1700
+
+# One thread a job: a process whose threads have started cannot be forked.
+faults: $(VENV)/.installed
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m tests.faults.harness --write
 
 reproduce-check: $(VENV)/.installed
 	$(BIN)/python -m tests.workflow.reproduce

@@ -61,6 +61,7 @@ def train(node: Node, device: str) -> None:
         "samples": {kind: len(Samples.select(dataset, "train", kind)) for kind in ("random", "quench")},
         "parameters": sum(weight.numel() for weight in trained.network.parameters()),
         "dataset": file_digest(node.input["dataset"]),
+        "history": file_digest(node.output["history"]),
         "field_range": [float(dataset["fields"].min()), float(dataset["fields"].max())],
         "size": list(model.lattice.shape),
         "bath": attribute(dataset, "bath"),

@@ -7,6 +7,7 @@ so nothing heavy is imported here.
 from __future__ import annotations
 
 import re
+import reprlib
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -120,7 +121,7 @@ class Network(Section):
     """A force network; for ``enn``, ``width`` counts copies of the regular representation, for others see their classes."""
 
     kind: Annotated[Kind, Field(description="a key of ennforce.networks.KINDS")] = "enn"
-    width: Count = 8
+    width: Annotated[int, Field(ge=1, le=4096)] = 8
     depth: Annotated[int, Field(ge=1, le=64)] = 4
     first_radius: Annotated[int, Field(ge=1, le=8)] = 2
     radius: Annotated[int, Field(ge=1, le=4)] = 1
@@ -415,7 +416,8 @@ def _one_line(problem, content: dict) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{name}: {message}"
-    return f"{name} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+    # Shortened: a few lines of YAML can refer to a list often enough to make megabytes of it.
+    return f"{name} = {reprlib.repr(problem['input'])}: {message[0].lower()}{message[1:]}"
 
 
 def json_schema() -> dict:

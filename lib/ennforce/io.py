@@ -1,7 +1,8 @@
 """Files of the project: atomic NetCDF, provenance on every file, and clear refusal of broken ones.
 
 A file is written beside its destination, synced, and moved into place, so that a file by its final name is always whole. A NetCDF
-file ends in its own digest (HDF5 ignores what follows its end), and what its header claims is checked before anything is read.
+file ends in its own digest (HDF5 ignores what follows its end), and what its header claims is checked before anything is read. A
+JSON file holds the digest of its content.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +27,9 @@ from ennforce import __version__
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 TRAILER = b"\nennforce sha256 "  # then 64 hexadecimal digits and a newline
 TRAILER_LENGTH = len(TRAILER) + 65
+PART = ".part"  # ends the name of a file that is being written
 LARGEST_JSON = 2**26  # bytes
+DIGEST = "sha256"  # key of a JSON file: of all its other content
 # What a NetCDF file may claim to hold, in bytes: so much in any case, else so many times its own size. Measured data compress
 # threefold at most; a bomb claims a thousand times its size and more.
 CLAIM, EXPANSION = 2**28, 20
@@ -46,6 +50,18 @@ CONTRACT = {
     "state_momenta": ("replica y x",),
 }
 TEXT = ("kind", "split", "solver_method", "definition")  # everything else in CONTRACT is numbers
+# Where a value that is not finite would be drawn, averaged or learned from without a word.
+FINITE = (
+    "fields",
+    "forces_electronic",
+    "structure_factor",
+    "correlation",
+    "wall_density",
+    "state_fields",
+    "state_momenta",
+    "momenta",
+    "grand_potential",
+)
 INHERITED = ("model", "solver", "tolerance", "seed")  # provenance that holds for all that is made from a file
 
 
@@ -56,11 +72,12 @@ class DataError(RuntimeError):
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary path)``, sync it and move it to ``path``; nothing is left behind on failure."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
+    temporary: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
+        os.close(handle)
+        temporary = Path(name)
         write(temporary)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -70,22 +87,47 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         temporary.chmod(0o666 & ~mask)
         os.replace(temporary, path)
     except OSError as error:
-        raise DataError(f"{path} could not be written ({error.strerror or error}): free or mend the disk and run again") from error
+        reason = error.strerror or str(error)
+        if path.parent.is_dir() and not isinstance(error, PermissionError):  # libraries have other words for a full disk
+            reason = f"{reason}; {shutil.disk_usage(path.parent).free / 2**20:.1f} MiB are free there"
+        advice = "allow writing there" if isinstance(error, PermissionError) else "free or mend the disk"
+        raise DataError(f"{path} could not be written ({reason}): {advice} and run again") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path, name: str) -> None:
+    """Remove what a killed ``write_atomically`` left of files whose names match the pattern ``name``."""
+    for stale in folder.glob(f".{name}.????????{PART}"):
+        stale.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, content: Mapping) -> None:
-    write_atomically(path, lambda p: p.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"))
+    """Write an object, atomically, with its digest."""
+    content = {key: value for key, value in content.items() if key != DIGEST}
+    text = json.dumps({**content, DIGEST: _json_digest(content)}, indent=2) + "\n"
+    write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+def _json_digest(content: Mapping) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def read_json(path: str | Path, keys: Iterable[str] = ()) -> dict:
-    """The object in a JSON file; raises DataError if it is missing, broken, no object, or lacks one of ``keys``."""
+    """The object in a JSON file, without its digest.
+
+    Raises DataError if it is missing, broken, no object, not what its digest says, or lacks one of ``keys``. A file without a
+    digest, written by other programs, is read all the same.
+    """
     path = Path(path)
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise DataError(f"{path} is larger than any description ({LARGEST_JSON} bytes): delete it and run again")
         content = json.loads(path.read_text(encoding="utf-8"))
+        digest = content.pop(DIGEST, None) if isinstance(content, dict) else None
+        if digest is not None and digest != _json_digest(content):
+            raise DataError(f"{path} has changed since it was written: delete it and run again")
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): make it again with the rule that writes it") from error
     except (ValueError, RecursionError) as error:
@@ -128,7 +170,8 @@ def read_dataset(path: str | Path, variables: Iterable[str] = ()) -> xr.Dataset:
     """Load a whole NetCDF file into memory.
 
     Raises DataError if it is missing, broken, not what its digest says, claims more than it can hold, lacks one of ``variables``,
-    or holds what is not as CONTRACT says. A file without a digest, written by other programs, is read all the same.
+    holds what is not as CONTRACT says, or values that are not finite where FINITE wants them. A file without a digest, written by
+    other programs, is read all the same.
     """
     path = Path(path)
     if not path.is_file():
@@ -140,11 +183,16 @@ def read_dataset(path: str | Path, variables: Iterable[str] = ()) -> xr.Dataset:
             loaded = dataset.load()
     except DataError:
         raise
+    except PermissionError as error:
+        raise DataError(f"{path} may not be read: allow reading it and run again") from error
     except Exception as error:  # whatever the libraries make of a broken file
         raise DataError(f"{path} is not a readable NetCDF file ({one_line(error)}): delete it and run again") from error
     missing = [name for name in variables if name not in loaded]
     if missing:
         raise DataError(f"{path} lacks {', '.join(missing)}: it was written by something else; delete it and run again")
+    for name in (name for name in FINITE if name in loaded):
+        if wrong := np.count_nonzero(~np.isfinite(loaded[name].values)):
+            raise DataError(f"{path} holds {wrong} values of {name} that are NaN or infinite: delete it and run again")
     return loaded
 
 

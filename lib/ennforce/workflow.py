@@ -6,6 +6,7 @@ A script is a typed ``main`` and ``run_node(main, globals())``. Every node leave
 
 from __future__ import annotations
 
+import glob
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ennforce.io import DataError, file_digest, text_digest, write_atomically
+from ennforce.io import DataError, file_digest, remove_parts, text_digest, write_atomically
 
 log = logging.getLogger("ennforce")
 
@@ -51,7 +52,17 @@ class Node:
         """Where this node keeps its state between kills: named by all that decides its result, so never taken for another's."""
         files = [f for entry in self.input.values() for f in (entry if isinstance(entry, list) else [entry])]
         content = [self.rule, self.wildcards, self.params, [file_digest(f) for f in files]]
-        return Path("results") / self.study / "resume" / f"{self.rule}-{text_digest(content)}"
+        return self._states / f"{self.name}-{text_digest(content)}"
+
+    @property
+    def _states(self) -> Path:
+        return Path("results") / self.study / "resume"
+
+    def clean(self) -> None:
+        """Remove what earlier runs of this node, killed while they wrote, left of its outputs, record and checkpoints."""
+        for path in (*map(Path, self.output.values()), self.record):
+            remove_parts(path.parent, glob.escape(path.name))
+        remove_parts(self._states, f"{glob.escape(self.name)}-{16 * '?'}")
 
     def resumed(self, step: int) -> None:
         """Say that the node does not start from the beginning."""
@@ -103,19 +114,22 @@ _CLOCKS: dict[str, _Clock] = {}
 def run_node(main: Callable[[Node], None], namespace: dict) -> None:
     """Run ``main`` for the job Snakemake started, or for the record named on the command line."""
     if "snakemake" in namespace:
-        node = _from_snakemake(namespace["snakemake"])
-        write_atomically(node.record, lambda path: path.write_text(json.dumps(node.__dict__, indent=2) + "\n"))
-        debug = False
+        node, debug = _from_snakemake(namespace["snakemake"]), False
     elif namespace.get("__name__") == "__main__":
         if len(sys.argv) != 2:
             sys.exit(f"usage: python {sys.argv[0]} results/STUDY/logs/NODE.json   (the record that a run of the node left)")
         node, debug = Node(**json.loads(Path(sys.argv[1]).read_text())), _rank() is None
     else:
         return  # imported
-    _logging(node)
-    set_threads(max(1, node.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
     started = time.monotonic()
+    log.handlers = [_terminal()]
     try:
+        _logging(node)
+        if _rank() is None:
+            node.clean()
+        if "snakemake" in namespace:
+            write_atomically(node.record, lambda path: path.write_text(json.dumps(node.__dict__, indent=2) + "\n"))
+        set_threads(max(1, node.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
         main(node)
     except FORESEEN as error:
         if debug:
@@ -148,8 +162,18 @@ def _rank() -> int | None:
     return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
 
 
+def _terminal() -> logging.Handler:
+    """Short lines; of many processes the first tells them."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setLevel(logging.ERROR if _rank() else logging.INFO)
+    return handler
+
+
 def _logging(node: Node) -> None:
-    """Short lines to the terminal; everything, with tracebacks, to the node's log. Of many processes the first tells it all."""
+    """Everything, with tracebacks, to the node's log as well. Of many processes the first tells it all."""
+    log.setLevel(logging.DEBUG)
+    logging.raiseExceptions = False  # a full disk is told once, not for every line of the log
     Path(node.log).parent.mkdir(parents=True, exist_ok=True)
     rank = _rank()
     if rank is None:
@@ -157,12 +181,7 @@ def _logging(node: Node) -> None:
     to_file = logging.FileHandler(node.log, mode="a")  # processes started by the node add to its log
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     to_file.setLevel(logging.ERROR if rank else logging.DEBUG)
-    to_terminal = logging.StreamHandler()
-    to_terminal.setFormatter(logging.Formatter("%(message)s"))
-    to_terminal.setLevel(logging.ERROR if rank else logging.INFO)
-    logging.raiseExceptions = False  # a full disk is told once, not for every line of the log
-    log.setLevel(logging.DEBUG)
-    log.handlers = [to_file, to_terminal]
+    log.handlers.append(to_file)
 
 
 def set_threads(count: int) -> None:

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ennforce.io import DataError, provenance, read_dataset, read_json, text_digest, write_atomically, write_dataset
+from ennforce.io import (
+    DataError,
+    provenance,
+    read_dataset,
+    read_json,
+    text_digest,
+    write_atomically,
+    write_dataset,
+    write_json,
+)
+from ennforce.workflow import Node
 
 
 def some_data() -> xr.Dataset:
@@ -42,6 +52,62 @@ def test_missing_files_and_variables_are_named(tmp_path):
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(DataError, match="is not JSON"):
         read_json(tmp_path / "bad.json")
+
+
+def test_a_flipped_bit_of_a_json_file_is_noticed_or_harmless(tmp_path):
+    path, content = tmp_path / "file.json", {"a": 1.25, "b": [1, {"c": "text"}], "d": None, "e": True}
+    write_json(path, content)
+    assert read_json(path) == content
+    whole, noticed = path.read_bytes(), 0
+    for position in range(len(whole)):
+        for bit in (1, 4):
+            path.write_bytes(whole[:position] + bytes([whole[position] ^ bit]) + whole[position + 1 :])
+            try:
+                found = read_json(path)
+            except DataError as error:
+                assert str(path) in str(error) and "\n" not in str(error)
+                noticed += 1
+            else:
+                assert {key: found[key] for key in content} == content
+    assert noticed > len(whole)
+    path.write_text(json.dumps({"a": 2}))  # as other programs write it
+    assert read_json(path) == {"a": 2}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_fields_that_are_not_finite_are_refused_whatever_the_digest(tmp_path, value):
+    data = some_data()
+    data["fields"][0, 0, 1, 2] = value
+    write_dataset(data, tmp_path / "file.nc")
+    with pytest.raises(DataError, match=r"file\.nc holds 1 values of fields that are NaN or infinite: delete it"):
+        read_dataset(tmp_path / "file.nc")
+
+
+def test_what_a_killed_write_left_is_removed_by_the_next_run_of_its_node(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    node = Node("train", {}, {"model": "results/s/models/model.json"}, {}, {"n": "1"}, 1, "results/s/logs/train-1.log", "s", 0.0)
+    digest = 16 * "0"
+    own = ["models/.model.json.abcdefgh.part", "logs/.train-1.json.abcdefgh.part", f"resume/.train-1-{digest}.abcdefgh.part"]
+    others = [
+        "models/model.json",
+        "models/.weights.pt.abcdefgh.part",
+        f"resume/train-1-{digest}",
+        f"resume/.train-10-{digest}.abcdefgh.part",
+        f"resume/.train-1-2-{digest}.abcdefgh.part",
+    ]
+    for name in (*own, *others):
+        path = tmp_path / "results" / "s" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    node.clean()
+    left = sorted(str(path.relative_to(tmp_path / "results" / "s")) for path in tmp_path.rglob("*") if path.is_file())
+    assert left == sorted(others)
+
+
+def test_a_folder_that_may_not_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="could not be written"):
+        write_json(tmp_path / "file" / "data.json", {})
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -10,7 +10,7 @@ import xarray as xr
 
 from ennforce.forces import NetworkForces
 from ennforce.hamiltonians import Holstein
-from ennforce.io import DataError
+from ennforce.io import DataError, read_json
 from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, EquivariantNetwork
 from ennforce.networks.export import TiledNetwork, load_model, save_model
@@ -229,7 +229,7 @@ def test_an_explicit_override_uses_a_model_beyond_its_training(folder):
 
 
 def test_a_model_of_another_lattice_symmetry_is_refused(folder):
-    facts = json.loads((folder / "model.json").read_text())
+    facts = read_json(folder / "model.json")
     facts["architecture"]["lattice"] = "triangular"
     (folder / "model.json").write_text(json.dumps(facts))
     with pytest.raises((ValueError, DataError), match="on the triangular lattice|does not fit the architecture"):
@@ -242,7 +242,7 @@ def test_a_model_of_another_lattice_symmetry_is_refused(folder):
 @pytest.mark.parametrize("damage", ["flipped", "missing", "foreign", "old format", "pickle"])
 def test_broken_models_are_refused(folder, damage):
     weights, description = folder / "weights.pt", folder / "model.json"
-    facts = json.loads(description.read_text())
+    facts = read_json(description)
     if damage == "flipped":
         content = bytearray(weights.read_bytes())
         content[len(content) // 2] ^= 1

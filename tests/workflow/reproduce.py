@@ -17,7 +17,7 @@ import xarray as xr
 
 # Where, when and by which commit something was made is not what it is.
 LEFT_OUT = ("logs", "benchmarks", "resume", "report.html")
-PROVENANCE = ("provenance", "git_commit", "ennforce_version", "parents", "dataset", "weights")
+PROVENANCE = ("provenance", "git_commit", "ennforce_version", "parents", "dataset", "weights", "sha256")
 
 
 def differences(one: Path, other: Path) -> tuple[list[str], Counter[str]]:

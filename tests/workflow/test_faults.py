@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import xarray as xr
 
 from ennforce.io import read_dataset
+from tests.workflow.conftest import ROOT
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text"])
@@ -30,7 +32,10 @@ def test_fields_that_are_not_numbers_are_named(study):
     data.to_netcdf(path)
     done = study.smoke("--forcerun", "label", targets=("results/smoke/data/labelled/random.nc",))
     assert done.returncode != 0
-    assert "label: 1 field values are NaN or infinite" in done.stdout and "Traceback" not in done.stdout
+    assert (
+        "label: results/smoke/data/samples/random.nc holds 1 values of fields that are NaN" in done.stdout
+        and "Traceback" not in done.stdout
+    )
 
 
 def test_a_diverging_trajectory_stops_with_its_step_and_keeps_its_checkpoint(study):
@@ -89,3 +94,11 @@ def test_a_killed_training_goes_on_and_ends_the_same(study):
     assert done.returncode == 0, done.stdout[-2000:]
     assert "goes on from step" in study.path("logs", "train.log").read_text()
     assert history.read_text() == undisturbed
+
+
+def test_damaged_files_and_nan_are_named_or_harmless(finished):
+    """A short form of `make faults`, in a process without threads, which can be forked."""
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tests.faults.harness", "--short", "--study", str(finished.folder), "config/smoke.yaml"]
+    done = subprocess.run([*command, "damage", "nan"], cwd=ROOT, env={**os.environ, **one_thread}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
