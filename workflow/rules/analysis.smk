@@ -2,7 +2,7 @@
 
 
 rule structure:
-    # Three domain sizes of every replica.
+    """Three domain sizes of every replica."""
     input:
         observables=result("trajectories", "{run}_{engine}_{chunk}.nc"),
         sources=sources("analysis"),
@@ -17,7 +17,7 @@ rule structure:
 
 
 rule ensemble:
-    # Means over replicas with bootstrap bands.
+    """Means over replicas with bootstrap bands."""
     input:
         observables=chunk_files(["trajectories"]),
         lengths=chunk_files(["analysis", "structure"]),
@@ -36,7 +36,7 @@ rule ensemble:
 
 
 rule growth:
-    # Effective exponents of the domain sizes and the scaling collapse.
+    """Effective exponents of the domain sizes and the scaling collapse."""
     input:
         ensemble=result("analysis", "ensemble_{run}_{engine}.nc"),
         sources=sources("analysis"),
@@ -55,7 +55,7 @@ rule growth:
 
 
 rule compare:
-    # Do network and KPM dynamics agree within their statistical errors?
+    """Test whether network and KPM dynamics agree within their statistical errors."""
     input:
         network=result("analysis", "ensemble_comparison_network.nc"),
         kpm=result("analysis", "ensemble_comparison_kpm.nc"),
@@ -73,7 +73,7 @@ rule compare:
 
 
 rule summary:
-    # The numbers of the study in one table.
+    """The numbers of the study in one table."""
     input:
         metrics=result("models", "enn", "metrics.json"),
         check=result("data", "label_check.json"),

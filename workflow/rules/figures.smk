@@ -7,6 +7,7 @@ LARGE = {
 
 
 rule plot_symmetry:
+    """Figure: shells of neighbours and the irreps in them."""
     input:
         sources=[*drawing("symmetry"), *sources("model")],
     output:
@@ -20,6 +21,7 @@ rule plot_symmetry:
 
 
 rule plot_training:
+    """Figure: errors during training."""
     input:
         history=result("models", "enn", "history.csv"),
         model=result("models", "enn", "model.json"),
@@ -33,6 +35,7 @@ rule plot_training:
 
 
 rule plot_parity:
+    """Figure: predicted against exact forces."""
     input:
         predictions=result("models", "enn", "predictions.nc"),
         metrics=result("models", "enn", "metrics.json"),
@@ -46,6 +49,7 @@ rule plot_parity:
 
 
 rule plot_dynamics:
+    """Figure: network against KPM dynamics."""
     input:
         network=result("analysis", "ensemble_comparison_network.nc"),
         kpm=result("analysis", "ensemble_comparison_kpm.nc"),
@@ -60,6 +64,7 @@ rule plot_dynamics:
 
 
 rule plot_snapshots:
+    """Figure: domains of one replica after the quench."""
     input:
         ensemble=LARGE["ensemble"],
         sources=drawing("snapshots"),
@@ -72,6 +77,7 @@ rule plot_snapshots:
 
 
 rule plot_structure_factor:
+    """Figure: structure factor against wave number and time."""
     input:
         ensemble=LARGE["ensemble"],
         sources=drawing("structure_factor"),
@@ -84,6 +90,7 @@ rule plot_structure_factor:
 
 
 rule plot_growth:
+    """Figure: domain sizes and effective exponents."""
     input:
         **LARGE,
         sources=drawing("growth"),
@@ -96,6 +103,7 @@ rule plot_growth:
 
 
 rule plot_collapse:
+    """Figure: dynamical scaling."""
     input:
         **LARGE,
         sources=drawing("collapse"),
@@ -108,6 +116,7 @@ rule plot_collapse:
 
 
 rule plot_variants:
+    """Figure: growth in runs that differ from the large one."""
     input:
         growths=[
             result("analysis", f"growth_{run}_network.nc") for run in ("large", *STUDY.variants)
@@ -128,6 +137,7 @@ rule plot_variants:
 
 
 rule plot_movie:
+    """Movie of the domains."""
     input:
         ensemble=LARGE["ensemble"],
         sources=drawing("movie"),
@@ -144,7 +154,7 @@ rule plot_movie:
 
 
 rule figures:
-    # Every figure of the study: snakemake --cores N figures
+    """Every figure of the study: snakemake --cores N figures"""
     input:
         figures(FIGURES),
         result("figures", "movie.gif"),
