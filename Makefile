@@ -38,6 +38,7 @@ run: $(VENV)/.installed
 	@echo "Figures: results/default/figures   report: results/default/report.html"
 
 figures: $(VENV)/.installed
+	@test -f config/$(STUDY).yaml || { echo "config/$(STUDY).yaml does not exist: STUDY=name names a file of config/"; exit 1; }
 	$(BIN)/snakemake --cores $(CORES) figures --configfile config/$(STUDY).yaml
 
 test: $(VENV)/.installed

@@ -1,4 +1,6 @@
 # From the lattice Hamiltonian to the figures: see README.md. Rules live in workflow/rules, one file a stage.
+import json
+
 from snakemake.utils import min_version
 
 min_version("9.18")
@@ -12,6 +14,11 @@ container: "envs/ennforce.sif"
 
 
 include: "workflow/rules/common.smk"
+
+
+# The report opens with the answer, once there is one.
+SUMMARY = Path(result("summary.json"))
+config["summary"] = json.loads(SUMMARY.read_text()) if SUMMARY.exists() else None
 
 
 report: "workflow/report/study.rst"
@@ -51,4 +58,4 @@ else:
 # One line for a job on the terminal, not the list of its files.
 for job in workflow.rules:
     name = f"{job.name} {{wildcards}}" if job.has_wildcards() else job.name
-    job.message = job.message or f"{name}: {job.docstring}"
+    job.message = job.message or f"{name}: {job.docstring or ''}"
