@@ -33,7 +33,10 @@ if POINTS:
         default_target: True
         input:
             rules.sweep.output,
-            [of_points("figures", f"{name}.svg") for name in ("parity", "dynamics", "snapshots", "growth")],
+            [
+                of_points("figures", f"{name}.svg")
+                for name in ("parity", "dynamics", "snapshots", "growth")
+            ],
             of_points("models", "enn", "card.md"),
 
 else:

@@ -13,7 +13,7 @@ def test_every_combination_is_a_study_of_its_own():
         "sweep": {"model.g": [1.4, 1.5], "bath.temperature": [0.03, 0.05], "large.shape": [[32, 64]]},
     }
     points = sweep_points(content)
-    assert list(points)[0] == "g=1.4,temperature=0.03,shape=32x64" and len(points) == 4
+    assert next(iter(points)) == "g=1.4,temperature=0.03,shape=32x64" and len(points) == 4
     studies = [load_study(configuration) for _, configuration in points.values()]
     assert {(s.model.g, s.bath.temperature) for s in studies} == {(g, T) for g in (1.4, 1.5) for T in (0.03, 0.05)}
     assert {s.study for s in studies} == {f"a/{name}" for name in points}

@@ -30,7 +30,7 @@ def test_the_comparison_plans_its_jobs(project, name):
     ("content", "message"),
     [
         ("bath: {temperature: -1}", "bath.temperature = -1: input should be greater than 0"),
-        ("modle: {g: 1}", "modle is not a setting: allowed here are study, seed, model"),
+        ("modle: {g: 1}", "modle is not a setting: allowed here are study, sweep, seed, model"),
         ("model: {K: 0.1, kappa: 0.2}", "K = 0.1 with kappa = 0.2 is elastically unstable"),
         ("large: {shape: [32, 33]}", "large.shape.1 = 33: input should be a multiple of 2"),
         ("sweep: {model.gg: [1, 2]}", "sweep at gg=1: model.gg is not a setting: allowed here are name, lattice"),
@@ -53,11 +53,10 @@ def test_the_study_of_the_readme_plans_its_jobs(project):
     assert done.returncode == 0 and "results/my_study/figures/growth.svg" in done.stdout, done.stdout[-2000:]
 
 
-def test_a_sweep_plans_all_its_points_with_the_resources_of_their_rules(project):
+def test_a_sweep_plans_all_its_points_in_one_dag(project):
     sweep = "study: sw\nsweep: {model.g: [1.4, 1.5]}\n"
     (project.folder / "config" / "sweep.yaml").write_text(sweep)
-    resources = ["--set-resources", "train:mem_mb=4321", "--set-threads", "evaluate=1"]
-    done = project.snakemake("-n", "--quiet", "host", *resources, "--configfile", "config/smoke.yaml", "config/sweep.yaml")
+    done = project.snakemake("-n", "--quiet", "host", "--configfile", "config/smoke.yaml", "config/sweep.yaml")
     assert done.returncode == 0, done.stdout[-2000:]
     for n, g in enumerate(("1.4", "1.5")):
         assert f"point{n}_train: " in done.stdout and f"results/sw/g={g}/models/enn/model.json" in done.stdout

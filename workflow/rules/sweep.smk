@@ -14,11 +14,10 @@ for number, (_, content) in enumerate(POINTS.values()):
     use rule * from point as prefix*
 
 
-# Profiles name rules as one study has them.
+# Profiles set resources of rules by the names they have in one study.
 for job in workflow.rules:
     own = re.sub(r"^point\d+_", "", job.name)
     job.resources.update(workflow.resource_settings._parsed_overwrite_resources.get(own, {}))
-    job.group = workflow.group_settings.overwrite_groups.get(own)
 
 
 def of_points(*parts):
