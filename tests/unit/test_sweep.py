@@ -1,9 +1,17 @@
 """Sweeps: points, their names and configurations, and one line for what is impossible."""
 
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from ennforce.config import ConfigError, load_study
 from ennforce.sweep import sweep_points
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_combination_is_a_study_of_its_own():
@@ -61,3 +69,28 @@ def test_an_impossible_sweep_ends_in_one_line(sweep, message):
     with pytest.raises(ConfigError) as caught:
         sweep_points({"seed": 3, "sweep": sweep})
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_table_has_a_line_for_each_point(tmp_path):
+    def summary(error, alpha):
+        growth = {"half": {"alpha": alpha, "error": None if alpha is None else 0.03, "from_time": 5.0}}
+        errors = {"random": {"relative": 2 * error}, "quench": {"relative": error}}
+        return {"force_error": errors, "dynamics_p_values": {"energy": 0.4, "field_square": 0.07}, "growth": growth}
+
+    points = sweep_points({"study": "a", "sweep": {"model.g": [1.4, 1.5]}})
+    paths = [tmp_path / f"{n}.json" for n in range(2)]
+    for path, content in zip(paths, (summary(0.02, 0.4), summary(0.03, None)), strict=True):
+        path.write_text(json.dumps(content))
+    parameters = {"points": [point for point, _ in points.values()], "names": list(points)}
+    record = {
+        "rule": "sweep", "input": {"summaries": [str(path) for path in paths]}, "wildcards": {}, "threads": 1,
+        "output": {"csv": str(tmp_path / "sweep.csv"), "table": str(tmp_path / "sweep.md")}, "log": str(tmp_path / "sweep.log"),
+        "params": parameters, "study": "a", "checkpoint_seconds": 1.0,
+    }  # fmt: skip
+    (tmp_path / "sweep.json").write_text(json.dumps(record))
+    subprocess.run([sys.executable, ROOT / "scripts" / "sweep.py", tmp_path / "sweep.json"], check=True, cwd=tmp_path)
+    first, second = csv.DictReader((tmp_path / "sweep.csv").read_text().splitlines())
+    assert first["model.g"] == "1.4" and first["point"] == "g=1.4" and float(first["exponent_half_error"]) == 0.03
+    assert float(second["force_error_quench"]) == 0.03 and second["exponent_half"] == ""
+    table = (tmp_path / "sweep.md").read_text()
+    assert "| 1.4 | 4.00 % | 2.00 % | 0.07 | 0.40 ± 0.03 |" in table and "| 1.5 | 6.00 % | 3.00 % | 0.07 | not measured |" in table
