@@ -5,10 +5,11 @@ STUDY ?= paper
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run figures test test-cluster faults fuzz reproduce-check lint schema clean
+.PHONY: help install run figures test test-cluster faults fuzz reproduce-check lint schema clean
 
 help:
 	@echo "make run     install into .venv, run the default study, write its report (results/default/report.html)"
+	@echo "make install install into .venv and nothing else"
 	@echo "make figures STUDY=paper   draw the figures of config/paper.yaml, making what they need"
 	@echo "make test    install into .venv, run all tests"
 	@echo "make fuzz    10 000 broken and hostile files to every loader, a quarter of an hour"
@@ -23,10 +24,14 @@ help:
 # The stamp is written last, so that an interrupted installation is done again.
 $(VENV)/.installed: envs/requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ennforce needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@echo "Installing into $(VENV): some minutes and 1.5 GB"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement envs/requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+install: $(VENV)/.installed
+	@echo "Installed into $(VENV). Next: source $(VENV)/bin/activate"
 
 run: $(VENV)/.installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -34,6 +39,7 @@ run: $(VENV)/.installed
 	@echo "Figures: results/default/figures   report: results/default/report.html"
 
 figures: $(VENV)/.installed
+	@test -f config/$(STUDY).yaml || { echo "config/$(STUDY).yaml does not exist: STUDY=name names a file of config/"; exit 1; }
 	$(BIN)/snakemake --cores $(CORES) figures --configfile config/$(STUDY).yaml
 
 test: $(VENV)/.installed

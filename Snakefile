@@ -1,4 +1,6 @@
 # From the lattice Hamiltonian to the figures: see README.md. Rules live in workflow/rules, one file a stage.
+import json
+
 from snakemake.utils import min_version
 
 min_version("9.18")
@@ -12,22 +14,52 @@ container: "envs/ennforce.sif"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/data.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/dynamics.smk"
-include: "workflow/rules/analysis.smk"
-include: "workflow/rules/checks.smk"
-include: "workflow/rules/figures.smk"
-include: "workflow/rules/alternatives.smk"
-include: "workflow/rules/frontier.smk"
+
+
+# The report opens with the answer, once there is one.
+SUMMARY = Path(result("summary.json"))
+config["summary"] = json.loads(SUMMARY.read_text()) if SUMMARY.exists() else None
 
 
 report: "workflow/report/study.rst"
 
 
-rule all:
-    default_target: True
-    input:
-        rules.figures.input,
-        result("summary.json"),
-        result("models/enn/card.md"),
+if POINTS:
+
+    include: "workflow/rules/sweep.smk"
+
+    rule all:
+        """Every point of the sweep, and the table."""
+        default_target: True
+        input:
+            rules.sweep.output,
+            [
+                of_points("figures", f"{name}.svg")
+                for name in ("parity", "dynamics", "snapshots", "growth")
+            ],
+            of_points("models", "enn", "card.md"),
+
+else:
+
+    include: "workflow/rules/data.smk"
+    include: "workflow/rules/train.smk"
+    include: "workflow/rules/dynamics.smk"
+    include: "workflow/rules/analysis.smk"
+    include: "workflow/rules/checks.smk"
+    include: "workflow/rules/figures.smk"
+    include: "workflow/rules/alternatives.smk"
+    include: "workflow/rules/frontier.smk"
+
+    rule all:
+        """Figures, summary and model card of the study."""
+        default_target: True
+        input:
+            rules.figures.input,
+            result("summary.json"),
+            result("models/enn/card.md"),
+
+
+# One line for a job on the terminal, not the list of its files.
+for job in workflow.rules:
+    name = f"{job.name} {{wildcards}}" if job.has_wildcards() else job.name
+    job.message = job.message or f"{name}: {job.docstring or ''}"

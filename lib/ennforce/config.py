@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -330,10 +330,18 @@ class Frontier(Section):
         return self
 
 
+# Names of studies have no =, so that a sweep's points, results/<study>/<key>=<value>,..., take no other study's folder.
+StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9_.]+=[A-Za-z0-9_.=,+-]+)?$")]
+Swept = Annotated[list[Any], Field(min_length=1)]
+
+
 class Study(Section):
     """Everything that fixes the results of a study."""
 
-    study: Annotated[Name, Field(description="name of the folder in results/")] = "default"
+    study: Annotated[StudyName, Field(description="name of the folder in results/")] = "default"
+    sweep: Annotated[
+        dict[str, Swept], Field(description="values by dotted key, as model.g: [1.4, 1.5]; one study for each combination")
+    ] = {}
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     model: Model = Model()
     solver: Solver = Solver()

@@ -60,7 +60,7 @@ def test_every_kind_of_network_is_compared():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"modle": {}}, "modle is not a setting: allowed here are study, seed, model,"),
+        ({"modle": {}}, "modle is not a setting: allowed here are study, sweep, seed, model,"),
         ({"model": {"gg": 1}}, "model.gg is not a setting: allowed here are name, lattice, t, g, K,"),
         ({"data": {"split": {"tset": 1}}}, "data.split.tset is not a setting: allowed here are train, validation, test"),
         ({"bath": {"temperature": -1}}, "bath.temperature = -1: input should be greater than 0"),

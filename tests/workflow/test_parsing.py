@@ -1,7 +1,9 @@
 """What happens before the first job: dry runs, configuration errors, lint."""
 
+import re
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -10,14 +12,15 @@ from tests.workflow.conftest import ROOT
 
 @pytest.mark.parametrize("name", ["default", "smoke", "paper"])
 def test_every_study_plans_its_jobs(project, name):
-    done = project.snakemake("-n", "--configfile", f"config/{name}.yaml")
+    done = project.snakemake("-n", "--quiet", "host", "--configfile", f"config/{name}.yaml")
     assert done.returncode == 0, done.stdout[-2000:]
     assert f"results/{name}/figures/growth.svg" in done.stdout
+    assert "lib/ennforce" not in done.stdout  # the list of a job's source files would drown everything else
 
 
 @pytest.mark.parametrize("name", ["default", "smoke", "frontier", "frontier_paper"])
 def test_the_comparison_plans_its_jobs(project, name):
-    done = project.snakemake("-n", "--configfile", f"config/{name}.yaml", "--", "frontier")
+    done = project.snakemake("-n", "--quiet", "host", "--configfile", f"config/{name}.yaml", "--", "frontier")
     assert done.returncode == 0, done.stdout[-2000:]
     for file in ("figures/frontier.svg", "figures/learning_curve.svg", "frontier/comparison.csv", "frontier/models/enn/card.md"):
         assert f"results/{name}/{file}" in done.stdout
@@ -27,9 +30,11 @@ def test_the_comparison_plans_its_jobs(project, name):
     ("content", "message"),
     [
         ("bath: {temperature: -1}", "bath.temperature = -1: input should be greater than 0"),
-        ("modle: {g: 1}", "modle is not a setting: allowed here are study, seed, model"),
+        ("modle: {g: 1}", "modle is not a setting: allowed here are study, sweep, seed, model"),
         ("model: {K: 0.1, kappa: 0.2}", "K = 0.1 with kappa = 0.2 is elastically unstable"),
         ("large: {shape: [32, 33]}", "large.shape.1 = 33: input should be a multiple of 2"),
+        ("sweep: {model.gg: [1, 2]}", "sweep at gg=1: model.gg is not a setting: allowed here are name, lattice"),
+        ("sweep: {model.g: [1, -2]}", "sweep at g=-2: model.g = -2: input should be greater than 0"),
     ],
 )
 def test_an_impossible_configuration_ends_in_one_line(project, content, message):
@@ -39,6 +44,36 @@ def test_an_impossible_configuration_ends_in_one_line(project, content, message)
     remarks = ("Using workflow specific profile", "Config file config/default.yaml is extended")
     lines = [line for line in done.stdout.splitlines() if line and not line.startswith(remarks)]
     assert len(lines) == 1 and lines[0].startswith("error in the configuration: ") and message in lines[0], lines
+
+
+def test_the_study_of_the_readme_plans_its_jobs(project):
+    text = re.search(r"study: my_study\n(    .*\n)+", (ROOT / "README.md").read_text()).group()
+    (project.folder / "config" / "my_study.yaml").write_text(textwrap.dedent("    " + text))
+    done = project.snakemake("-n", "--configfile", "config/my_study.yaml", "--quiet", "host")
+    assert done.returncode == 0 and "results/my_study/figures/growth.svg" in done.stdout, done.stdout[-2000:]
+
+
+def test_a_sweep_plans_all_its_points_in_one_dag(project):
+    sweep = "study: sw\nsweep: {model.g: [1.4, 1.5]}\n"
+    (project.folder / "config" / "sweep.yaml").write_text(sweep)
+    done = project.snakemake("-n", "--quiet", "host", "--configfile", "config/smoke.yaml", "config/sweep.yaml")
+    assert done.returncode == 0, done.stdout[-2000:]
+    for n, g in enumerate(("1.4", "1.5")):
+        assert f"point{n}_train: " in done.stdout and f"results/sw/g={g}/models/enn/model.json" in done.stdout
+    assert "results/sw/sweep.csv" in done.stdout and "results/sw/models" not in done.stdout
+
+
+def test_every_rule_is_explained_in_the_documentation(project):
+    """docs/workflow.md has the lines of `snakemake --list-rules`."""
+    (project.folder / "config" / "sweep.yaml").write_text("sweep: {model.g: [1.4]}")
+    listed: dict[str, str] = {}
+    for file in ("sweep", "smoke"):
+        done = project.snakemake("--list-rules", "--configfile", f"config/{file}.yaml")
+        lines = re.findall(r"^(\w+)(?: \((.*)\))?$", done.stdout, re.MULTILINE)
+        listed |= {rule: text for rule, text in lines if not rule.startswith("point")}
+    table = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "docs" / "workflow.md").read_text(), re.MULTILINE))
+    assert all(listed.values()), [rule for rule, text in listed.items() if not text]
+    assert table == listed
 
 
 def test_no_number_of_cores_is_needed_where_nothing_runs(project):
@@ -57,10 +92,8 @@ def test_importing_the_configuration_is_light():
 
 def test_rooms_import_downwards_only():
     """docs/design.md: a room imports only from its own floor and those below."""
-    import re
-
     floors = {"lattice": 0, "symmetry": 0, "config": 0, "io": 0, "tables": 0, "processes": 0, "hamiltonians": 1}
-    floors |= {"electrons": 2, "networks": 2, "forces": 3}
+    floors |= {"sweep": 0, "electrons": 2, "networks": 2, "forces": 3}
     floors |= {"dynamics": 4, "training": 4, "analysis": 4, "plotting": 5, "workflow": 5}
     package = ROOT / "lib" / "ennforce"
     for path in package.rglob("*.py"):

@@ -2,7 +2,7 @@
 
 
 rule structure:
-    # Three domain sizes of every replica.
+    """Three domain sizes of every replica."""
     input:
         observables=result("trajectories", "{run}_{engine}_{chunk}.nc"),
         sources=sources("analysis"),
@@ -17,7 +17,7 @@ rule structure:
 
 
 rule ensemble:
-    # Means over replicas with bootstrap bands.
+    """Means over replicas with bootstrap bands."""
     input:
         observables=chunk_files(["trajectories"]),
         lengths=chunk_files(["analysis", "structure"]),
@@ -36,7 +36,7 @@ rule ensemble:
 
 
 rule growth:
-    # Effective exponents of the domain sizes and the scaling collapse.
+    """Effective exponents of the domain sizes and the scaling collapse."""
     input:
         ensemble=result("analysis", "ensemble_{run}_{engine}.nc"),
         sources=sources("analysis"),
@@ -55,7 +55,7 @@ rule growth:
 
 
 rule growth_table:
-    # Exponents of the large quench and of its variants, with what differs between them.
+    """Exponents of the large quench and of its variants, with what differs between them."""
     input:
         growths=[result("analysis", f"growth_{run}_network.nc") for run in QUENCHES],
         sources=[os.path.relpath(ROOT / "lib" / "ennforce" / "tables.py")],
@@ -85,7 +85,7 @@ rule growth_table:
 
 
 rule walls:
-    # Where the domain walls of the large quench are and which way they face.
+    """Where the domain walls of the large quench are and which way they face."""
     input:
         ensemble=result("analysis", "ensemble_large_network.nc"),
         sources=sources("analysis", "observables"),
@@ -100,7 +100,7 @@ rule walls:
 
 
 rule barrier:
-    # What a domain wall must climb to move by one site: why growth is fast or freezes.
+    """What a domain wall must climb to move by one site: why growth is fast or freezes."""
     input:
         sources=sources("model", "exact", "barrier"),
     output:
@@ -118,7 +118,7 @@ rule barrier:
 
 
 rule summary:
-    # The numbers of the study in one table.
+    """The numbers of the study in one table."""
     input:
         **{
             name: result("analysis", f"{name}.json")

@@ -2,7 +2,7 @@
 
 
 rule energies:
-    # Grand potentials of the comparison's snapshots, both engines' by the same solver.
+    """Grand potentials of the comparison's snapshots, both engines' by the same solver."""
     input:
         ensemble=result("analysis", "ensemble_comparison_{engine}.nc"),
         sources=sources("model", "electrons"),
@@ -21,7 +21,7 @@ rule energies:
 
 
 rule compare:
-    # Do network and KPM dynamics agree within their statistical errors?
+    """Do network and KPM dynamics agree within their statistical errors?"""
     input:
         network=result("analysis", "ensemble_comparison_network.nc"),
         kpm=result("analysis", "ensemble_comparison_kpm.nc"),
@@ -47,7 +47,7 @@ rule compare:
 
 
 rule equilibrium:
-    # Stationary states of both engines.
+    """Stationary states of both engines."""
     input:
         **{
             engine: [
@@ -75,7 +75,7 @@ rule equilibrium:
 
 
 rule equilibrate:
-    # One stationary state, from which every driver starts.
+    """One stationary state, from which every driver starts."""
     input:
         sources=sources("model", "electrons", "dynamics"),
     output:
@@ -98,7 +98,7 @@ rule equilibrate:
 
 
 rule conserve:
-    # True energy along the trajectories of one driver.
+    """True energy along the trajectories of one driver."""
     input:
         state=result("analysis", "conservation", "start.nc"),
         model=driver_files,
@@ -122,7 +122,7 @@ rule conserve:
 
 
 rule conservation:
-    # Drift and kinetic temperature of every driver.
+    """Drift and kinetic temperature of every driver."""
     input:
         energies=[result("analysis", "conservation", f"{name}.nc") for name in DRIVERS],
         sources=sources("checks"),
@@ -146,7 +146,7 @@ rule conservation:
 
 
 rule divergence:
-    # Trajectories from the same states with the same noise.
+    """Trajectories from the same states with the same noise."""
     input:
         model=network_files(result("models", "enn")),
         sources=sources("model", "electrons", "networks", "dynamics", "checks"),
@@ -169,7 +169,7 @@ rule divergence:
 
 
 rule timestep:
-    # Bias of late-time averages against the time step.
+    """Bias of late-time averages against the time step."""
     input:
         ensembles=[
             result("analysis", f"ensemble_timestep-{n}_network.nc")
@@ -201,6 +201,7 @@ rule timestep:
 
 
 rule plot_dynamics:
+    """Figure: network against KPM dynamics."""
     input:
         network=result("analysis", "ensemble_comparison_network.nc"),
         kpm=result("analysis", "ensemble_comparison_kpm.nc"),
@@ -217,6 +218,7 @@ rule plot_dynamics:
 
 
 rule plot_equilibrium:
+    """Figure: stationary states of network and KPM."""
     input:
         equilibrium=result("analysis", "equilibrium.json"),
         distributions=result("analysis", "equilibrium.nc"),
@@ -230,6 +232,7 @@ rule plot_equilibrium:
 
 
 rule plot_conservation:
+    """Figure: does the learned force heat?"""
     input:
         conservation=result("analysis", "conservation.json"),
         energies=rules.conservation.input.energies,
@@ -243,6 +246,7 @@ rule plot_conservation:
 
 
 rule plot_divergence:
+    """Figure: how single trajectories part."""
     input:
         distances=result("analysis", "divergence.nc"),
         rates=result("analysis", "divergence.json"),
@@ -256,6 +260,7 @@ rule plot_divergence:
 
 
 rule plot_timestep:
+    """Figure: bias against the time step."""
     input:
         timestep=result("analysis", "timestep.json"),
         sources=drawing("timestep"),

@@ -8,9 +8,10 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "lib"))
 
 from ennforce.config import ConfigError, load_study
+from ennforce.sweep import sweep_points
 
 try:
-    STUDY = load_study(config)
+    STUDY, POINTS = load_study(config), sweep_points(config)
 except ConfigError as error:
     sys.exit(f"error in the configuration: {error}")
 

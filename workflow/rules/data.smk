@@ -4,7 +4,7 @@ SAMPLES = ["random", *(f"quench_{n}" for n in range(STUDY.data.trajectories))]
 
 
 rule sample_random:
-    # Uncorrelated fields, each site normal.
+    """Random configurations: uncorrelated fields, each site normal."""
     input:
         sources=sources("model"),
     output:
@@ -23,7 +23,7 @@ rule sample_random:
 
 
 rule sample_quench:
-    # Snapshots of one quench, run with KPM forces.
+    """Snapshots of one quench, run with KPM forces."""
     input:
         sources=sources("model", "electrons", "dynamics"),
     output:
@@ -47,7 +47,7 @@ rule sample_quench:
 
 
 rule label:
-    # Electronic forces of sampled configurations, by KPM.
+    """Electronic forces of sampled configurations, by KPM."""
     input:
         configurations=result("data", "samples", "{sample}.nc"),
         sources=sources("model", "electrons"),
@@ -67,7 +67,7 @@ rule label:
 
 
 rule assemble:
-    # One data set, split by trajectory.
+    """One data set, split by trajectory."""
     input:
         random=result("data", "labelled", "random.nc"),
         quenches=[result("data", "labelled", f"{sample}.nc") for sample in SAMPLES[1:]],
@@ -85,7 +85,7 @@ rule assemble:
 
 
 rule verify_labels:
-    # Exact diagonalisation of a few labels of each kind.
+    """Check a few labels of each kind by exact diagonalisation."""
     input:
         dataset=result("data", "dataset.nc"),
         sources=sources("model", "electrons"),

@@ -2,6 +2,7 @@
 
 
 rule trajectory:
+    """Quench a chunk of replicas, driven by the network or by KPM."""
     input:
         model=force_inputs,
         sources=engine_sources,

@@ -7,6 +7,7 @@ LARGE = {
 
 
 rule plot_symmetry:
+    """Figure: shells of neighbours and the irreps in them."""
     input:
         sources=[*drawing("symmetry"), *sources("model")],
     output:
@@ -20,6 +21,7 @@ rule plot_symmetry:
 
 
 rule plot_training:
+    """Figure: errors during training."""
     input:
         history=result("models", "enn", "history.csv"),
         model=result("models", "enn", "model.json"),
@@ -33,6 +35,7 @@ rule plot_training:
 
 
 rule plot_parity:
+    """Figure: predicted against exact forces."""
     input:
         predictions=result("models", "enn", "predictions.nc"),
         metrics=result("models", "enn", "metrics.json"),
@@ -46,6 +49,7 @@ rule plot_parity:
 
 
 rule plot_snapshots:
+    """Figure: domains of one replica after the quench."""
     input:
         ensemble=LARGE["ensemble"],
         sources=drawing("snapshots"),
@@ -58,6 +62,7 @@ rule plot_snapshots:
 
 
 rule plot_structure_factor:
+    """Figure: structure factor against wave number and time."""
     input:
         ensemble=LARGE["ensemble"],
         sources=drawing("structure_factor"),
@@ -70,6 +75,7 @@ rule plot_structure_factor:
 
 
 rule plot_growth:
+    """Figure: domain sizes and effective exponents."""
     input:
         **LARGE,
         sources=drawing("growth"),
@@ -82,6 +88,7 @@ rule plot_growth:
 
 
 rule plot_collapse:
+    """Figure: dynamical scaling."""
     input:
         **LARGE,
         sources=drawing("collapse"),
@@ -94,6 +101,7 @@ rule plot_collapse:
 
 
 rule plot_variants:
+    """Figure: growth in runs that differ from the large one."""
     input:
         growths=[
             result("analysis", f"growth_{run}_network.nc") for run in ("large", *STUDY.variants)
@@ -114,6 +122,7 @@ rule plot_variants:
 
 
 rule plot_walls:
+    """Figure: domain walls and which way they face."""
     input:
         **LARGE,
         walls=result("analysis", "walls.nc"),
@@ -127,6 +136,7 @@ rule plot_walls:
 
 
 rule plot_barrier:
+    """Figure: the energy that a wall must climb to move."""
     input:
         barrier=result("analysis", "barrier.json"),
         sources=drawing("barrier"),
@@ -139,6 +149,7 @@ rule plot_barrier:
 
 
 rule plot_movie:
+    """Movie of the domains."""
     input:
         ensemble=LARGE["ensemble"],
         sources=drawing("movie"),
@@ -155,7 +166,7 @@ rule plot_movie:
 
 
 rule figures:
-    # Every figure of the study: snakemake --cores N figures
+    """Every figure of the study: snakemake --cores N figures"""
     input:
         figures(FIGURES),
         result("figures", "movie.gif"),

@@ -2,7 +2,7 @@
 
 
 rule train_alternative:
-    # One thread each: equal time is then equal computing.
+    """Train a network of the comparison, on one thread: equal time is then equal computing."""
     input:
         dataset=result("data", "dataset.nc"),
         sources=sources("model", "networks", "training"),
@@ -25,7 +25,7 @@ rule train_alternative:
 
 
 rule evaluate_alternative:
-    # The same measures as of the study's own network.
+    """Errors of a network of the comparison, by the measures of the study's own."""
     input:
         dataset=result("data", "dataset.nc"),
         model=frontier("{group}", "{member}", "model.json"),
@@ -42,6 +42,7 @@ rule evaluate_alternative:
 
 
 rule card_alternative:
+    """The model card of a network of the comparison."""
     input:
         model=frontier("{group}", "{member}", "model.json"),
         metrics=frontier("{group}", "{member}", "metrics.json"),
@@ -57,7 +58,7 @@ rule card_alternative:
 
 
 rule time_forces:
-    # Takes all cores, so that nothing else runs beside what it times.
+    """Time every network and solver, on all cores: nothing else runs beside what is timed."""
     input:
         dataset=result("data", "dataset.nc"),
         models=files_of(ALTERNATIVES, "model.json"),
@@ -82,7 +83,7 @@ rule time_forces:
 
 
 rule frontier_table:
-    # Error, size, cost and symmetry of every network and solver.
+    """Error, size, cost and symmetry of every network and solver."""
     input:
         timing=frontier("timing.json"),
         models=files_of(ALTERNATIVES, "model.json"),
@@ -107,7 +108,7 @@ rule frontier_table:
 
 
 rule learning_curve:
-    # How fast the error falls with the amount of data.
+    """How fast the error falls with the amount of data."""
     input:
         models=files_of(EFFICIENCY, "model.json"),
         metrics=files_of(EFFICIENCY, "metrics.json"),
@@ -127,6 +128,7 @@ rule learning_curve:
 
 
 use rule sample_quench as sample_elsewhere with:
+    """Snapshots of a quench unlike those of the training data."""
     output:
         configurations=frontier("extrapolation", "samples", "{number}.nc"),
     log:
@@ -149,6 +151,7 @@ use rule sample_quench as sample_elsewhere with:
 
 
 use rule label as label_elsewhere with:
+    """Electronic forces of these snapshots, by KPM."""
     input:
         configurations=frontier("extrapolation", "samples", "{number}.nc"),
         sources=sources("model", "electrons"),
@@ -166,7 +169,7 @@ use rule label as label_elsewhere with:
 
 
 rule extrapolate:
-    # Errors at bath temperatures and on lattices that were not trained on.
+    """Errors at bath temperatures and on lattices that were not trained on."""
     input:
         labelled=[frontier("extrapolation", "labelled", f"{number}.nc") for number in CASES],
         models=[result("models", "enn", "model.json"), *files_of(ALTERNATIVES, "model.json")],
@@ -190,6 +193,7 @@ rule extrapolate:
 
 
 rule plot_frontier:
+    """Figure: force error against cost."""
     input:
         comparison=frontier("comparison.json"),
         sources=drawing("frontier"),
@@ -202,6 +206,7 @@ rule plot_frontier:
 
 
 rule plot_learning_curve:
+    """Figure: force error against the amount of data."""
     input:
         curve=frontier("learning_curve.json"),
         sources=drawing("learning_curve"),
@@ -214,7 +219,7 @@ rule plot_learning_curve:
 
 
 rule frontier:
-    # Everything of this file: snakemake --cores N frontier
+    """All of the comparison: snakemake --cores N frontier"""
     input:
         figures(["frontier", "learning_curve"]),
         frontier("comparison.csv"),

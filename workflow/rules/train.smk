@@ -2,6 +2,7 @@
 
 
 rule train:
+    """Train the study's network."""
     input:
         dataset=result("data", "dataset.nc"),
         sources=sources("model", "networks", "training"),
@@ -25,7 +26,7 @@ rule train:
 
 
 rule evaluate:
-    # Errors on held-out trajectories, and the exactness of the symmetry of the trained weights.
+    """Errors on held-out trajectories, and the exactness of the symmetry of the trained weights."""
     input:
         dataset=result("data", "dataset.nc"),
         model=result("models", "enn", "model.json"),
@@ -44,7 +45,7 @@ rule evaluate:
 
 
 rule card:
-    # What the network is, what it was trained on, and how far to trust it.
+    """Model card: what the network is, what it was trained on, and how far to trust it."""
     input:
         model=result("models", "enn", "model.json"),
         metrics=result("models", "enn", "metrics.json"),

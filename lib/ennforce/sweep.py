@@ -1,0 +1,73 @@
+"""Sweeps: one study for each combination of values listed under ``sweep`` in a configuration.
+
+Imported while the Snakefile is parsed, so nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+from collections.abc import Mapping
+
+from ennforce.config import ConfigError, load_study
+
+Point = dict[str, object]  # swept value by dotted key
+
+
+def sweep_points(content: Mapping) -> dict[str, tuple[Point, dict]]:
+    """Swept values and configuration of every point, by the point's short name; empty where nothing is swept.
+
+    Raises ConfigError, one line that names the key, where a setting or a value of it is impossible, or two points are the same.
+    """
+    sweep = load_study(dict(content)).sweep
+    if not sweep:
+        return {}
+    titles = _titles(list(sweep))
+    points: dict[str, tuple[Point, dict]] = {}
+    for values in itertools.product(*sweep.values()):
+        point = dict(zip(sweep, values, strict=True))
+        name = ",".join(f"{titles[key]}={_text(key, value)}" for key, value in point.items())
+        if name in points:
+            raise ConfigError(f"sweep: the point {name} is there twice; list each value once")
+        points[name] = point, _configuration(content, name, point)
+    return points
+
+
+def _configuration(content: Mapping, name: str, point: Point) -> dict:
+    """A study like that of ``content`` with a point's values."""
+    own = copy.deepcopy({key: value for key, value in content.items() if key != "sweep"})
+    own["study"] = f"{load_study(dict(content)).study}/{name}"
+    for key, value in point.items():
+        section, (*path, last) = own, key.split(".")
+        for part in path:
+            section = section.setdefault(part, {})
+            if not isinstance(section, dict):
+                raise ConfigError(f"sweep.{key}: {part} is a setting, not a section")
+        section[last] = value
+    try:
+        load_study(own)
+    except ConfigError as error:
+        raise ConfigError(f"sweep at {name}: {error}") from None
+    return own
+
+
+def _titles(keys: list[str]) -> dict[str, str]:
+    """The shortest endings of dotted keys that tell them apart."""
+    forbidden = [key for key in keys if key.split(".")[0] in ("study", "sweep", "checkpoint_seconds")]
+    if forbidden:
+        raise ConfigError(f"sweep.{forbidden[0]} changes no result: sweep settings that do")
+    endings = {key: [key.split(".", cut)[-1] for cut in range(key.count("."), -1, -1)] for key in keys}
+    return {
+        key: next(e for e in ends if e == key or all(e not in others for k, others in endings.items() if k != key))
+        for key, ends in endings.items()
+    }
+
+
+def _text(key: str, value: object) -> str:
+    """A value as part of a name of a folder."""
+    parts = value if isinstance(value, list) and value else [value]
+    text = "x".join(str(part) for part in parts)
+    if not all(isinstance(part, int | float | str) for part in parts) or not re.fullmatch(r"[A-Za-z0-9_.+-]+", text):
+        raise ConfigError(f"sweep.{key} has the value {value!r}: only numbers, words and lists of them can be swept")
+    return text

@@ -1,0 +1,45 @@
+"""One line for each point of a sweep: what was swept, force errors, the smallest p-value, growth exponents."""
+
+import csv
+
+from ennforce.io import read_json, write_atomically
+from ennforce.workflow import Node, run_node
+
+
+def numbers(summary: dict) -> dict[str, float | None]:
+    """Of one point; None where nothing could be measured."""
+    errors = {f"force_error_{kind}": error["relative"] for kind, error in summary["force_error"].items()}
+    row = {**errors, "smallest_p_value": min(summary["dynamics_p_values"].values())}
+    for name, exponent in summary["growth"].items():
+        row |= {f"exponent_{name}": exponent["alpha"], f"exponent_{name}_error": exponent["error"]}
+    return row
+
+
+def main(node: Node) -> None:
+    keys = ("force_error", "dynamics_p_values", "growth")
+    found = [numbers(read_json(path, keys)) for path in node.input["summaries"]]
+    rows = [{"point": n, **p, **f} for n, p, f in zip(node.params["names"], node.params["points"], found, strict=True)]
+
+    def write(path) -> None:
+        with path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_atomically(node.output["csv"], write)
+    header = [*node.params["points"][0], *(key for key in found[0] if not key.endswith("_error"))]
+    lines = [header, ["---"] * len(header), *([cell(row, key) for key in header] for row in rows)]
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    write_atomically(node.output["table"], lambda path: path.write_text(table, encoding="utf-8"))
+
+
+def cell(row: dict, key: str) -> str:
+    value = row[key]
+    if key.startswith("force_error"):
+        return f"{100 * value:.2f} %"
+    if key.startswith("exponent"):
+        return "not measured" if value is None or row[f"{key}_error"] is None else f"{value:.2f} ± {row[f'{key}_error']:.2f}"
+    return f"{value:.2f}" if key == "smallest_p_value" else str(value)
+
+
+run_node(main, globals())

@@ -1,0 +1,41 @@
+# A study for each point of a sweep, all in one DAG, and a table of their numbers.
+
+
+for number, (_, content) in enumerate(POINTS.values()):
+    point, prefix = f"point{number}", f"point{number}_"
+
+    module:
+        name: point
+        snakefile:
+            "../../Snakefile"
+        config:
+            content
+
+    use rule * from point as prefix*
+
+
+# Profiles set resources of rules by the names they have in one study.
+for job in workflow.rules:
+    own = re.sub(r"^point\d+_", "", job.name)
+    job.resources.update(workflow.resource_settings._parsed_overwrite_resources.get(own, {}))
+
+
+def of_points(*parts):
+    """A file of every point."""
+    return [str(Path("results", content["study"], *parts)) for _, content in POINTS.values()]
+
+
+rule sweep:
+    """The numbers of every point of the sweep in one table."""
+    input:
+        summaries=of_points("summary.json"),
+    output:
+        csv=result("sweep.csv"),
+        table=report(result("sweep.md"), caption="../report/sweep.rst", category="Sweep"),
+    log:
+        log_of("sweep"),
+    params:
+        points=[point for point, _ in POINTS.values()],
+        names=list(POINTS),
+    script:
+        "../../scripts/sweep.py"
