@@ -61,7 +61,7 @@ class Solver(Section):
     ] = "auto"
     spectral_margin: Annotated[float, Field(gt=0, le=1, description="widening of the Lanczos bounds")] = 0.03
     label_tolerance: Annotated[float, Field(ge=1e-8, le=0.1, description="largest error of <n> in labels")] = 3e-3
-    dynamics_tolerance: Annotated[float, Field(ge=1e-8, le=0.1, description="the same while a trajectory runs")] = 2e-2
+    dynamics_tolerance: Annotated[float, Field(ge=1e-8, le=0.1, description="the same while training data are sampled")] = 2e-2
 
 
 class Bath(Section):
@@ -229,7 +229,7 @@ class Conservation(Section):
 
     networks: Annotated[list[Name], Field(description="of frontier.models, beside the study's own network")] = ["enn_energy"]
     tolerances: Annotated[list[Tolerance], Field(min_length=1, description="of the solver")] = [2e-2, 1e-3]
-    shape: Shape = [16, 16]
+    shape: Shape = [24, 24]
     replicas: Annotated[int, Field(ge=2)] = 4
     equilibration: Annotated[Positive, Field(description="by the solver from the ordered state, in 1/t")] = 40.0
     time: Annotated[Positive, Field(description="how long each, in 1/t")] = 100.0

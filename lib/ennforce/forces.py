@@ -183,6 +183,8 @@ class NetworkForces:
 
     def _predict(self, fields: Fields) -> tuple[Fields, Fields]:
         """What the network says, and the fields as float64."""
+        if not isinstance(fields, torch.Tensor):
+            fields = np.ascontiguousarray(fields)  # torch takes no views that run backwards
         tensor = torch.as_tensor(fields, dtype=torch.float64, device=self.network.device)
         self._check(tensor)
         with torch.no_grad():

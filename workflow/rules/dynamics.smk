@@ -17,7 +17,8 @@ rule trajectory:
         model=lambda wildcards: STUDY.model_parameters(RUNS[wildcards.run].shape),
         run=lambda wildcards: RUNS[wildcards.run].model_dump(),
         bath=lambda wildcards: BATHS[wildcards.run].model_dump(),
-        tolerance=STUDY.solver.dynamics_tolerance,
+        # What the network is held against must be better than it.
+        tolerance=STUDY.solver.label_tolerance,
         margin=STUDY.solver.spectral_margin,
         method=STUDY.solver.method,
         seed=STUDY.seed,
