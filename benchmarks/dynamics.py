@@ -35,7 +35,10 @@ from ennforce.workflow import set_threads
 
 BATH = {"mass": 1.0, "friction": 0.2, "temperature": 0.05, "dt": 0.4}
 OBSERVED = 60 / 1000  # observations a step
-SIZES = [(256, 1), (512, 1), (1024, 1), (2048, 1), (4096, 1), (64, 16), (64, 256), (128, 8), (256, 4)]
+LINES = [  # size, replicas, threads
+    (256, 1, 1), (512, 1, 1), (1024, 1, 1), (2048, 1, 1), (64, 16, 1), (64, 256, 1), (256, 16, 1),
+    (256, 1, 2), (1024, 1, 2), (2048, 1, 2), (4096, 1, 2), (64, 256, 2),
+]  # fmt: skip
 
 
 def measure(size: int, replicas: int, threads: int, steps: int) -> dict:
@@ -88,13 +91,12 @@ def main() -> None:
         print(json.dumps(measure(*arguments.line)))
         return
     rows = []
-    for threads in (1, 2):
-        for size, replicas in SIZES:
-            steps = max(2, min(arguments.steps, round(arguments.steps * 2**20 / (size * size * replicas))))
-            line = [str(number) for number in (size, replicas, threads, steps)]
-            done = subprocess.run([sys.executable, __file__, "--line", *line], check=True, capture_output=True, text=True)
-            rows.append(json.loads(done.stdout))
-            print(rows[-1], flush=True)
+    for size, replicas, threads in LINES:
+        steps = max(2, min(arguments.steps, round(arguments.steps * 2**20 / (size * size * replicas))))
+        line = [str(number) for number in (size, replicas, threads, steps)]
+        done = subprocess.run([sys.executable, __file__, "--line", *line], check=True, capture_output=True, text=True)
+        rows.append(json.loads(done.stdout))
+        print(rows[-1], flush=True)
     text = ["# Network-driven dynamics: cost of a step", description(), "Written by `benchmarks/dynamics.py`.", as_markdown(rows)]
     (arguments.output / "dynamics.md").write_text("\n\n".join(text) + "\n")
     (arguments.output / "dynamics.csv").write_text(as_csv(rows))
