@@ -247,37 +247,42 @@ attributes = st.one_of(
 LENGTHS = st.sampled_from([0, 1, 5, 8, 10**6, 2**31, 10**15])
 
 
-def rewritten(draw, path: Path) -> None:
+ATTRIBUTES = ("units", "scale_factor", "add_offset", "coordinates", "_Encoding", "calendar", "dtype", "missing_value", "model",
+              "seed", "step", "valid_range", "cell_methods")  # fmt: skip
+# Drawn before the library is called: what it then does, or refuses, must not decide what is drawn next.
+changes = st.fixed_dictionaries({
+    "action": st.sampled_from(["attribute", "attribute", "remove", "variable", "bomb", "group", "text", "rename", "value"]),
+    "place": st.integers(0, 1000), "name": st.sampled_from(ATTRIBUTES), "attribute": attributes,
+    "text": st.sampled_from([1, 10**6]), "value": st.sampled_from([0, -1, 10**9, 3]),
+    "lengths": st.lists(LENGTHS, min_size=1, max_size=3), "kind": st.sampled_from(["f4", "f8", "i8", "i1", "S1", "u2"]),
+})  # fmt: skip
+
+
+def rewritten(plan: list[dict], path: Path) -> None:
     """Change the structure of a NetCDF file: attributes, or variables of other types, dimensions and claims."""
     with netCDF4.Dataset(path, "a") as file:
-        for n in range(draw(st.integers(1, 3))):
-            action = draw(
-                st.sampled_from(["attribute", "attribute", "remove", "variable", "bomb", "group", "text", "rename", "value"])
-            )
-            owner = draw(st.sampled_from([file, *file.variables.values()]))
-            name = draw(st.sampled_from(["units", "scale_factor", "add_offset", "coordinates", "_Encoding", "calendar", "dtype",
-                                         "missing_value", "model", "seed", "step", "valid_range", "cell_methods"]))  # fmt: skip
+        for n, change in enumerate(plan):
+            action, variables = change["action"], list(file.variables.values())
+            owner = [file, *variables][change["place"] % (1 + len(variables))]
+            variable = variables[change["place"] % len(variables)] if variables else None
             if action == "attribute":
-                owner.setncattr(name, draw(attributes))
+                owner.setncattr(change["name"], change["attribute"])
             elif action == "remove" and owner.ncattrs():
-                owner.delncattr(draw(st.sampled_from(owner.ncattrs())))
+                owner.delncattr(owner.ncattrs()[change["place"] % len(owner.ncattrs())])
             elif action == "group":
                 file.createGroup(f"group{n}")
             elif action == "text":
-                file.createVariable(f"text{n}", str, ())[...] = "x" * draw(st.sampled_from([1, 10**6]))
-            elif action == "rename" and file.variables:
-                file.renameVariable(draw(st.sampled_from(list(file.variables))), f"other{n}")
-            elif action == "value" and file.variables:
-                variable = file.variables[draw(st.sampled_from(list(file.variables)))]
+                file.createVariable(f"text{n}", str, ())[...] = "x" * change["text"]
+            elif action == "rename" and variable is not None:
+                file.renameVariable(variable.name, f"other{n}")
+            elif action == "value" and variable is not None:
                 if variable.dtype.kind in "fi" and variable.size:
-                    variable[(0,) * variable.ndim] = draw(st.sampled_from([0, -1, 1e9 if variable.dtype.kind == "f" else 7, 3]))
+                    variable[(0,) * variable.ndim] = min(change["value"], 10**9 if variable.dtype.kind == "f" else 7)
             elif action in ("variable", "bomb"):
-                lengths = draw(st.lists(LENGTHS, min_size=1, max_size=3))
-                dims = [file.createDimension(f"d{n}_{m}", length).name for m, length in enumerate(lengths)]
-                kind = draw(st.sampled_from(["f4", "f8", "i8", "i1", "S1", "u2"]))
+                dims = [file.createDimension(f"d{n}_{m}", length).name for m, length in enumerate(change["lengths"])]
                 packing = {"zlib": True, "complevel": 9} if action == "bomb" else {}
                 with contextlib.suppress(RuntimeError, ValueError, OverflowError):  # more than the library will write
-                    file.createVariable(f"variable{n}", kind, dims, fill_value=None if packing else False, **packing)
+                    file.createVariable(f"variable{n}", change["kind"], dims, fill_value=None if packing else False, **packing)
 
 
 def broken_netcdf(draw, whole: bytes, path: Path) -> None:
@@ -287,10 +292,11 @@ def broken_netcdf(draw, whole: bytes, path: Path) -> None:
     elif action <= 2:  # without its digest: the C library must cope
         path.write_bytes(damaged(draw, whole[:-TRAILER_LENGTH]))
     else:
+        plan = draw(st.lists(changes, min_size=1, max_size=3))
         path.write_bytes(whole[:-TRAILER_LENGTH])
         # What the library will not write is half written: an input all the same.
         with contextlib.suppress(RuntimeError, ValueError, TypeError, AttributeError, OverflowError, OSError, LookupError):
-            rewritten(draw, path)
+            rewritten(plan, path)
 
 
 def data_set(folder: Path) -> Callable:
