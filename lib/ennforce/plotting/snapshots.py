@@ -21,7 +21,7 @@ def draw(ensemble: xr.Dataset) -> Figure:
     limit = np.percentile(np.abs(order[-1]), 99)
     for axes, n, letter in zip(np.atleast_1d(panels), chosen, "abcdefgh", strict=False):
         image = axes.imshow(order[n], cmap=style.FIELD_MAP, vmin=-limit, vmax=limit, origin="lower", interpolation="nearest")
-        axes.set_title(f"({letter})  $t$ = {times[n]:.3g}", loc="left")
+        axes.set_title(f"({letter})  $t$ = {times[n]:.4g}", loc="left")
         axes.set(xticks=[], yticks=[], xlabel=f"{order.shape[-1]} sites")
         axes.spines[:].set_visible(True)
     drawing.colorbar(image, ax=panels, shrink=0.8, label="$\\phi = (-1)^{x+y} Q$", pad=0.01)
