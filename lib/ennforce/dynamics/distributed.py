@@ -139,7 +139,8 @@ def quench_in_slabs(
         slab.local_shape, replicas, seed, sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"],
         order=bath["initial_order"] * Lattice.square(*slab.local_shape).stagger(), first_block=slab.first_block,
     )  # fmt: skip
-    saved = recorder.resume(state) if processes.number() == 0 else state
+    blank = np.broadcast_to(0.0, (len(state.replicas), *shape))  # checkpoints are of the whole lattice
+    saved = recorder.resume(replace(state, fields=blank, momenta=blank)) if processes.number() == 0 else state
     step = processes.from_first(lambda: saved.step)
     if step > 0:
         wholes = (saved.fields, saved.momenta) if processes.number() == 0 else (None, None)
