@@ -51,7 +51,10 @@ def main(node: Node) -> None:
         coordinates = {"time": np.array(recorded) * bath["dt"], "replica": state.replicas}
         runs.append(xr.Dataset(run, coordinates).expand_dims(ensemble=[ensemble]))
     result = xr.concat(runs, "ensemble")
-    result.attrs = provenance(node.parents, model=p["model"], bath=bath, seed=p["seed"])
+    result.attrs = provenance(
+        node.parents, model=p["model"], bath=bath, seed=p["seed"],
+        solver="network" if p["tolerance"] is None else "kpm", tolerance=p["tolerance"] or "none",
+    )  # fmt: skip
     write_dataset(result, node.output["energies"])
 
 

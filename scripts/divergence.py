@@ -50,7 +50,9 @@ def main(node: Node) -> None:
     result = xr.Dataset({"distance": (("pair", "replica", "time"), np.array(list(distances.values())))}, coordinates)
     result["distance"].attrs = {"long_name": "rms difference of the fields", "units": "1"}
     result["spread"] = (("time",), np.sqrt(2.0 * (tight**2).mean(axis=(1, 2, 3))), {"long_name": "rms of unrelated fields"})
-    result.attrs = provenance(node.parents, model=p["model"], bath=bath, seed=p["seed"])
+    result.attrs = provenance(
+        node.parents, model=p["model"], bath=bath, seed=p["seed"], solver="network, kpm", tolerance=p["tolerance"]
+    )
     write_dataset(result, node.output["distances"])
     level = LINEAR * float(result["spread"][-1])
     rate, error, window = exponential_rate(time, distances["network, disturbed"], level)

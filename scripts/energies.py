@@ -5,7 +5,7 @@ import xarray as xr
 
 from ennforce.forces import KPMForces
 from ennforce.hamiltonians import from_parameters
-from ennforce.io import provenance, read_dataset, write_dataset
+from ennforce.io import inherited, provenance, read_dataset, write_dataset
 from ennforce.workflow import Node, run_node
 
 
@@ -13,7 +13,8 @@ def main(node: Node) -> None:
     p = node.params
     model = from_parameters(p["model"])
     forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
-    fields = read_dataset(node.input["ensemble"], ["fields"])["fields"].transpose("replica", "snapshot_time", "y", "x")
+    ensemble = read_dataset(node.input["ensemble"], ["fields"])
+    fields = ensemble["fields"].transpose("replica", "snapshot_time", "y", "x")
     energies = []
     for n, replica in enumerate(fields.values.astype(float)):
         energies.append(forces.grand_potential(replica) / model.lattice.num_sites)
@@ -21,7 +22,8 @@ def main(node: Node) -> None:
     attributes = {"long_name": "grand potential a site of electrons and fields", "units": "t"}
     coordinates = {name: fields[name] for name in ("replica", "snapshot_time")}
     result = xr.Dataset({"grand_potential": (tuple(coordinates), np.array(energies), attributes)}, coordinates)
-    result.attrs = provenance(node.parents, tolerance=p["tolerance"])
+    facts = {"model": p["model"], "solver": "kpm", "tolerance": p["tolerance"]}
+    result.attrs = provenance(node.parents, **{**inherited(ensemble), **facts})
     write_dataset(result, node.output["energies"])
 
 

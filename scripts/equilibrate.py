@@ -27,7 +27,8 @@ def main(node: Node) -> None:
         "fields": (dims, end.fields, {"long_name": "field", "units": "1"}),
         "momenta": (dims, end.momenta, {"long_name": "momentum of half a step before", "units": "1"}),
     }
-    state = xr.Dataset(variables, {"replica": end.replicas}, provenance(node.parents, model=p["model"], bath=bath, seed=p["seed"]))
+    facts = {"model": p["model"], "bath": bath, "seed": p["seed"], "solver": "kpm", "tolerance": p["tolerance"]}
+    state = xr.Dataset(variables, {"replica": end.replicas}, provenance(node.parents, **facts))
     write_dataset(state, node.output["state"])
 
 

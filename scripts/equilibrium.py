@@ -7,7 +7,7 @@ from ennforce.analysis.comparison import paired
 from ennforce.analysis.ensemble import bootstrap_weights, standard_error
 from ennforce.analysis.equilibrium import TITLES, averages, histograms, integrated_autocorrelation, stationary
 from ennforce.analysis.swaps import curve_test, p_values, swaps
-from ennforce.io import provenance, read_dataset, write_atomically, write_dataset, write_json
+from ennforce.io import inherited, provenance, read_dataset, write_atomically, write_dataset, write_json
 from ennforce.tables import as_csv
 from ennforce.workflow import Node, run_node
 
@@ -23,6 +23,7 @@ def main(node: Node) -> None:
         [stationary(read_dataset(path, VARIABLES), p["discard"]) for path in paths]
         for paths in zip(*(node.input[engine] for engine in ENGINES), strict=True)
     ]
+    first = read_dataset(node.input[ENGINES[-1]][0], VARIABLES)
     largest = 1.05 * max(float(abs(state["fields"]).max()) for pair in states for state in pair)
     edges = np.linspace(-largest, largest, BINS + 1)
     replicas = states[0][0].sizes["replica"]
@@ -62,7 +63,7 @@ def main(node: Node) -> None:
     attributes = {"long_name": "distribution of the field", "units": "1"}
     coordinates = {"temperature": list(p["temperatures"]), "engine": list(ENGINES), "field": 0.5 * (edges[1:] + edges[:-1])}
     result = xr.Dataset({"density": (dims, densities, attributes), "density_error": (dims, errors, attributes)}, coordinates)
-    result.attrs = provenance(node.parents)
+    result.attrs = provenance(node.parents, **{**inherited(first), "solver": "network, kpm"})
     write_dataset(result, node.output["distributions"])
 
 

@@ -39,6 +39,7 @@ def provenance_problems(study: Path) -> list[str]:
             found.append(f"{path} does not tell the model's parameters")
         parents = json.loads(facts["parents"])
         first = inside.parts[:2] == ("data", "samples") or (inside.parts[0] == "trajectories" and "kpm" in path.name)
+        first |= path.name in ("start.nc", "barrier.json")  # made from the settings alone
         if not parents and not first:
             found.append(f"{path} does not tell what it was made from")
         for parent, digest in parents.items():
