@@ -23,7 +23,7 @@ def main(node: Node) -> None:
         forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
     start = read_dataset(node.input["state"], ["fields", "momenta"])
     # The noise is the same for every engine; the start's own is used up.
-    seed = int(np.random.SeedSequence([p["seed"], 5]).generate_state(1)[0])
+    seed = node.seed(5)
     state = State(start["fields"].values, start["momenta"].values, 0, seed, start["replica"].values)
     steps = round(p["time"] / bath["dt"])
     recorded = [0, *equally_spaced_steps(steps, p["observations"]).tolist()]
@@ -41,7 +41,7 @@ def main(node: Node) -> None:
             node.progress(state.step + 1, steps + 1, ensemble)
 
         observe(state)
-        engine = Langevin(forces, mass=bath["mass"], friction=friction, temperature=bath["temperature"], dt=bath["dt"])
+        engine = Langevin.in_bath(forces, bath, friction=friction)
         engine.run(state, steps, observe)
         dims = ("time", "replica")
         run = {

@@ -20,7 +20,7 @@ LINEAR = 0.1
 def main(node: Node) -> None:
     p, bath = node.params, node.params["bath"]
     model = from_parameters(p["model"])
-    seed = int(np.random.SeedSequence([p["seed"], 6]).generate_state(1)[0])
+    seed = node.seed(6)
     start = State.uncorrelated(
         model.lattice.shape, np.arange(p["replicas"]), seed,
         sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"],
@@ -32,7 +32,7 @@ def main(node: Node) -> None:
 
     def fields_along(forces: ForceField, state: State) -> np.ndarray:
         kept = [state.fields.copy()]
-        engine = Langevin(forces, mass=bath["mass"], friction=bath["friction"], temperature=bath["temperature"], dt=bath["dt"])
+        engine = Langevin.in_bath(forces, bath)
         engine.run(state, steps, lambda state: kept.append(state.fields.copy()) if state.step in recorded else None)
         return np.array(kept)
 

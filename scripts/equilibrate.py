@@ -14,12 +14,12 @@ def main(node: Node) -> None:
     p, bath = node.params, node.params["bath"]
     model = from_parameters(p["model"])
     forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
-    seed = int(np.random.SeedSequence([p["seed"], 4]).generate_state(1)[0])
+    seed = node.seed(4)
     start = State.uncorrelated(
         model.lattice.shape, np.arange(p["replicas"]), seed, sigma=bath["initial_sigma"], mass=bath["mass"],
         temperature=bath["temperature"], order=p["order"] * model.lattice.stagger(),
     )  # fmt: skip
-    engine = Langevin(forces, mass=bath["mass"], friction=bath["friction"], temperature=bath["temperature"], dt=bath["dt"])
+    engine = Langevin.in_bath(forces, bath)
     steps = round(p["time"] / bath["dt"])
     end = engine.run(start, steps, lambda state: node.progress(state.step, steps))
     dims = ("replica", "y", "x")

@@ -23,7 +23,6 @@ def main(node: Node) -> None:
         [stationary(read_dataset(path, VARIABLES), p["discard"]) for path in paths]
         for paths in zip(*(node.input[engine] for engine in ENGINES), strict=True)
     ]
-    first = read_dataset(node.input[ENGINES[-1]][0], VARIABLES)
     largest = 1.05 * max(float(abs(state["fields"]).max()) for pair in states for state in pair)
     edges = np.linspace(-largest, largest, BINS + 1)
     replicas = states[0][0].sizes["replica"]
@@ -63,7 +62,7 @@ def main(node: Node) -> None:
     attributes = {"long_name": "distribution of the field", "units": "1"}
     coordinates = {"temperature": list(p["temperatures"]), "engine": list(ENGINES), "field": 0.5 * (edges[1:] + edges[:-1])}
     result = xr.Dataset({"density": (dims, densities, attributes), "density_error": (dims, errors, attributes)}, coordinates)
-    result.attrs = provenance(node.parents, **{**inherited(first), "solver": "network, kpm"})
+    result.attrs = provenance(node.parents, **{**inherited(states[0][-1]), "solver": "network, kpm"})
     write_dataset(result, node.output["distributions"])
 
 

@@ -15,7 +15,7 @@ def main(node: Node) -> None:
     p, bath = node.params, node.params["bath"]
     model = from_parameters(p["model"])
     number = int(node.wildcards["number"])
-    seed = int(np.random.SeedSequence([p["seed"], 2]).generate_state(1)[0])
+    seed = node.seed(2)
     forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
     kept = log_spaced_steps(p["first_snapshot"], p["steps"], p["snapshots"])
     recorder = Recorder(lambda state: xr.Dataset(), np.array([]), kept, bath["dt"], node.checkpoint, node.checkpoint_seconds)

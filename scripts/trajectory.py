@@ -25,8 +25,8 @@ def main(node: Node) -> None:
         forces = NetworkForces.load(Path(node.input["model"][0]).parent, model, device=device)
     replicas = np.arange(chunk * run["chunk"], min((chunk + 1) * run["chunk"], run["replicas"]))
     # Both engines start from the same states; the noise is their own, so that their ensembles are independent samples.
-    key = [p["seed"], 3, *map(ord, node.wildcards["run"])]
-    seed, noise_seed = (int(np.random.SeedSequence(k).generate_state(1)[0]) for k in (key, [*key, *map(ord, engine_name)]))
+    seed = node.seed(3, *map(ord, node.wildcards["run"]))
+    noise_seed = node.seed(3, *map(ord, node.wildcards["run"] + engine_name))
     spaced = log_spaced_steps if run["spacing"] == "log" else lambda first, last, count: equally_spaced_steps(last, count)
     observer = OrderObserver(model.lattice, bath["mass"], model.classical_energy)
     recorder = Recorder(

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from ennforce.io import DataError, file_digest, remove_parts, text_digest, write_atomically
@@ -63,6 +64,10 @@ class Node:
         for path in (*map(Path, self.output.values()), self.record):
             remove_parts(path.parent, glob.escape(path.name))
         remove_parts(self._states, f"{glob.escape(self.name)}-{16 * '?'}")
+
+    def seed(self, *key: int) -> int:
+        """32 bits fixed by the study's seed and a key: every use of random numbers has a key of its own."""
+        return int(np.random.SeedSequence([self.params["seed"], *key]).generate_state(1)[0])
 
     def resumed(self, step: int) -> None:
         """Say that the node does not start from the beginning."""

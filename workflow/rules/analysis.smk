@@ -58,7 +58,7 @@ rule growth_table:
     """Exponents of the large quench and of its variants, with what differs between them."""
     input:
         growths=[result("analysis", f"growth_{run}_network.nc") for run in QUENCHES],
-        sources=[os.path.relpath(ROOT / "lib" / "ennforce" / "tables.py")],
+        sources=sources("tables"),
     output:
         csv=result("analysis", "growth.csv"),
         markdown=report(
@@ -102,7 +102,7 @@ rule walls:
 rule barrier:
     """What a domain wall must climb to move by one site: why growth is fast or freezes."""
     input:
-        sources=sources("model", "exact", "barrier"),
+        sources=sources("model", "electrons", "barrier"),
     output:
         barrier=result("analysis", "barrier.json"),
     log:

@@ -38,7 +38,6 @@ ROOMS = {
     "model": ["lattice.py", "symmetry", "hamiltonians"],
     "electrons": ["electrons", "forces.py"],
     "dynamics": ["dynamics"],
-    "exact": ["electrons/exact.py"],
     "barrier": ["dynamics/barrier.py"],
     "networks": ["networks", "forces.py"],
     "training": ["training"],
@@ -52,6 +51,7 @@ ROOMS = {
         ),
         "tables.py",
     ],
+    "tables": ["tables.py"],
     "analysis": ["analysis"],
     "style": ["plotting/style.py"],
 }
@@ -75,16 +75,19 @@ def chunks(run):
     return range(-(-run.replicas // run.chunk))
 
 
-RUNS = {name: run for name, (run, _) in STUDY.runs().items()}
-BATHS = {name: bath for name, (_, bath) in STUDY.runs().items()}
+ENSEMBLES = STUDY.runs()
+RUNS = {name: run for name, (run, _) in ENSEMBLES.items()}
+BATHS = {name: bath for name, (_, bath) in ENSEMBLES.items()}
 QUENCHES = ["large", *STUDY.variants]
+
+
+def network_files(folder):
+    return [str(Path(folder, name)) for name in ("model.json", "weights.pt")]
 
 
 def force_inputs(wildcards):
     """The network's files, for the engine that needs them."""
-    if wildcards.engine == "kpm":
-        return []
-    return [result("models", "enn", "model.json"), result("models", "enn", "weights.pt")]
+    return [] if wildcards.engine == "kpm" else network_files(result("models", "enn"))
 
 
 def engine_sources(wildcards):
@@ -115,10 +118,6 @@ DRIVERS = {
     },
     **{f"kpm-{tolerance:g}": (None, tolerance) for tolerance in STUDY.conservation.tolerances},
 }
-
-
-def network_files(folder):
-    return [str(Path(folder, name)) for name in ("model.json", "weights.pt")]
 
 
 def driver_files(wildcards):

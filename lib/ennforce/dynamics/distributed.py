@@ -130,10 +130,7 @@ def quench_in_slabs(
     processes can go on from its checkpoint, and gives the same numbers if the force field does for any tiling.
     """
     slab = Slab.of(shape)
-    engine = Langevin(
-        SlabForces(force_field, slab, reach),
-        mass=bath["mass"], friction=bath["friction"], temperature=bath["temperature"], dt=bath["dt"],
-    )  # fmt: skip
+    engine = Langevin.in_bath(SlabForces(force_field, slab, reach), bath)
     # A slab begins on an even row: its sign of the staggered order is the torus'.
     state = State.uncorrelated(
         slab.local_shape, replicas, seed, sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numba
@@ -86,6 +86,11 @@ class Langevin:
                 raise ValueError(f"{name} = {value} must be {'non-negative' if lowest == 0 else 'positive'} and finite")
         self.force_field = force_field
         self.mass, self.friction, self.temperature, self.dt = mass, friction, temperature, dt
+
+    @classmethod
+    def in_bath(cls, force_field: ForceField, bath: Mapping[str, float], **changes: float) -> Langevin:
+        """With the mass, friction, temperature and dt of ``bath`` (``config.Bath``), but for ``changes``."""
+        return cls(force_field, **{name: bath[name] for name in ("mass", "friction", "temperature", "dt")} | changes)
 
     def run(self, state: State, steps: int, recorder: Callable[[State], None] | None = None) -> State:
         """Advance by ``steps`` steps, showing the state to ``recorder`` after each; returns the last state.

@@ -39,7 +39,7 @@ def quench(
         order=order * lattice.stagger() if order else 0.0,
     )  # fmt: skip
     start = replace(start, seed=seed if noise_seed is None else noise_seed)
-    engine = Langevin(force_field, mass=bath["mass"], friction=bath["friction"], temperature=bath["temperature"], dt=bath["dt"])
+    engine = Langevin.in_bath(force_field, bath)
     state = recorder.resume(start)
     resumed(state.step)
 
