@@ -12,7 +12,7 @@ help:
 	@echo "make install install into .venv and nothing else"
 	@echo "make figures STUDY=paper   draw the figures of config/paper.yaml, making what they need"
 	@echo "make test    install into .venv, run all tests"
-	@echo "make fuzz    10 000 broken and hostile files to every loader, a quarter of an hour"
+	@echo "make fuzz    10 000 broken and hostile files to every loader, three minutes"
 	@echo "make faults  kill, damage, fill the disk and so on in a small study; the table goes into docs/robustness.md"
 	@echo "make reproduce-check   run the smoke study twice and compare the results bit by bit"
 	@echo "make test-cluster   a small study on a SLURM of one node, installed if root and apt allow; skipped with a reason otherwise"

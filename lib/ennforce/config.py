@@ -24,7 +24,10 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
 class ConfigError(ValueError):
-    """The configuration is impossible; the message is one line a problem: key, what was given, what is allowed."""
+    """The configuration is impossible; the message is one line: of every problem the key, what was given and what is allowed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
 
 
 class Section(BaseModel):

@@ -363,7 +363,7 @@ LOADERS: dict[str, tuple[Callable[[Path], Callable], tuple[type[Exception], ...]
     "weights.pt": (weights, (DataError,)),
     "NetCDF data set": (data_set, (DataError, ValueError)),  # ValueError, in one line: no parameters of a lattice model
     "trajectory checkpoint": (trajectory_state, ()),
-    "training checkpoint": (training_state, ()),
+    "training checkpoint": (training_state, (FloatingPointError,)),  # told at the step where the loss is no longer a number
     "configuration": (configuration, (ConfigError, yaml.YAMLError)),
 }
 

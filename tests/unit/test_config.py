@@ -17,9 +17,15 @@ def test_an_empty_configuration_is_the_default_study():
     assert load_study({}) == Study() and Study().study == "default"
 
 
-@pytest.mark.parametrize("name", ["default", "smoke", "paper", "frontier", "frontier_paper"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "config").glob("*.yaml")))
 def test_every_study_of_the_repository_is_valid_and_named_after_its_file(name):
     assert load_study(yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())).study == name
+
+
+def test_an_unprintable_name_is_told_in_one_line():
+    with pytest.raises(ConfigError, match=r"^model\.\\x0b\\n\\u2028 is not a setting") as told:
+        load_study({"model": {"\x0b\n\u2028": 1}})
+    assert len(str(told.value).splitlines()) == 1
 
 
 def test_the_paper_study_is_the_published_one():

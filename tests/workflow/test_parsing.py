@@ -6,6 +6,7 @@ import sys
 import textwrap
 
 import pytest
+import yaml
 
 from tests.workflow.conftest import ROOT
 
@@ -61,6 +62,23 @@ def test_a_sweep_plans_all_its_points_in_one_dag(project):
     for n, g in enumerate(("1.4", "1.5")):
         assert f"point{n}_train: " in done.stdout and f"results/sw/g={g}/models/enn/model.json" in done.stdout
     assert "results/sw/sweep.csv" in done.stdout and "results/sw/models" not in done.stdout
+
+
+@pytest.mark.parametrize("study", ["", "sweep: {model.g: [1.4, 1.5]}"])
+def test_the_groups_of_the_profiles_are_possible(project, study):
+    """A group must not wait for what waits for it; of a sweep too."""
+    (project.folder / "config" / "grouped.yaml").write_text("study: grouped\n" + study)
+    groups = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())["groups"]
+
+    def planned(groups):
+        given = (f"{rule}={group}" for rule, group in groups.items())
+        return project.snakemake("-n", "--groups", *given, "--configfile", "config/smoke.yaml", "config/grouped.yaml")
+
+    done = planned(groups)
+    assert done.returncode == 0, done.stdout[-2000:]
+    del groups["timestep"]  # reads the ensembles, and is read for the summary
+    done = planned(groups)
+    assert done.returncode != 0 and "Error in group analysis" in done.stdout, done.stdout[-2000:]
 
 
 def test_every_rule_is_explained_in_the_documentation(project):

@@ -14,10 +14,16 @@ for number, (_, content) in enumerate(POINTS.values()):
     use rule * from point as prefix*
 
 
-# Profiles set resources of rules by the names they have in one study.
+# Profiles name rules as in one study. Their resources are known now, their groups only once the jobs are planned.
+def group_of(name):
+    return lambda wildcards: workflow.group_settings.overwrite_groups.get(name)
+
+
 for job in workflow.rules:
     own = re.sub(r"^point\d+_", "", job.name)
     job.resources.update(workflow.resource_settings._parsed_overwrite_resources.get(own, {}))
+    if not job.norun:
+        job.group = group_of(own)
 
 
 def of_points(*parts):

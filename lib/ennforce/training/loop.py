@@ -169,7 +169,8 @@ class _Training:
         value = float(processes.total(loss.detach()))
         if not math.isfinite(value):
             raise FloatingPointError(
-                f"the loss is not finite at step {self.step + 1}: use a smaller learning rate than {self.recipe.learning_rate}"
+                f"the loss is not finite at step {self.step + 1}: use a smaller learning rate than {self.recipe.learning_rate}, "
+                "or, if training was resumed, delete the state it went on from"
             )
         self.optimiser.zero_grad()
         (loss * processes.count()).backward()  # gradients are averaged over the processes, not summed
