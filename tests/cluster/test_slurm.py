@@ -71,7 +71,8 @@ class Study:
     def slurm_log(self, replica: int) -> Path:
         """Log of the newest SLURM job that names the trajectory; its stem is the job's number."""
         logs = self.project.folder.joinpath(".snakemake", "slurm_logs").rglob("*.log")
-        return max((log for log in logs if f"large_network_{replica}.nc" in log.read_text()), key=lambda log: int(log.stem))
+        job = re.compile(rf"trajectory:run=large,engine=network,chunk={replica}\b")
+        return max((log for log in logs if job.search(log.read_text())), key=lambda log: int(log.stem))
 
 
 def wait_until(condition) -> None:

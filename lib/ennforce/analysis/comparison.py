@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
 import xarray as xr
 
 from ennforce.analysis.lengths import DEFINITIONS, mean_lengths
-from ennforce.analysis.swaps import curve_test, energy_distance_test, p_values, swaps
+from ennforce.analysis.swaps import NothingToCompare, curve_test, energy_distance_test, p_values, swaps
 
 DISTANCES = (2.0, 5.0, 10.0)  # at which C(r, t) is also compared by itself
 
@@ -34,7 +35,8 @@ def total_energy(ensemble: xr.Dataset, grand_potential: xr.DataArray) -> xr.Data
 
 def compare(both: xr.Dataset, count: int, rng: np.random.Generator) -> dict[str, dict]:
     """For each observable of ``both`` (see ``paired``, with ``total_energy``): p-value, corrected p-value, largest difference in
-    standard errors, relative rms difference. Not of the two means alone: of their whole curves."""
+    standard errors, relative rms difference. Not of the two means alone: of their whole curves. Domain sizes that are undefined at
+    all times are left out; NothingToCompare where another observable has no entry that differs."""
     order = both["order"].transpose("replica", "time").values
     curves = {
         "correlation": both["correlation"].transpose("replica", "time", "r").values[..., 1:],  # C(0) is 1
@@ -51,7 +53,8 @@ def compare(both: xr.Dataset, count: int, rng: np.random.Generator) -> dict[str,
     signs = swaps(both.sizes["replica"] // 2, count, rng)
     tested = {name: curve_test(partial(np.tensordot, b=values, axes=1), signs) for name, values in curves.items()}
     for name in DEFINITIONS:
-        tested[f"length_{name}"] = curve_test(partial(_mean_length, both, name), signs)
+        with suppress(NothingToCompare):  # of small or short runs a domain size may be undefined throughout
+            tested[f"length_{name}"] = curve_test(partial(_mean_length, both, name), signs)
     statistic, distance = energy_distance_test(order, signs)
     spread = 2.0 * np.mean(np.abs(order[:, None] - order[None]), axis=(0, 1))
     facts = {"relative_rms_difference": float(np.sqrt(np.mean(distance / np.where(spread > 0, spread, np.inf))))}

@@ -14,6 +14,10 @@ import numpy as np
 ROUNDING = 1e-9  # relative: statistics that are equal but for rounding count as equal
 
 
+class NothingToCompare(ValueError):
+    """Two ensembles share no entry of an observable that is finite and differs."""
+
+
 def swaps(pairs: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """Signs (swaps, pairs), -1 where a pair is swapped; the first row swaps none. All 2^pairs of them where ``count`` allows."""
     if 2**pairs <= count:
@@ -37,7 +41,7 @@ def curve_test(curves: Callable[[np.ndarray], np.ndarray], signs: np.ndarray) ->
     ``curves`` gives the values (rows, entries) of groups with weights (rows, 2 pairs). The statistic is the mean over entries of
     the squared difference of the groups, each in units of its mean square over all swaps: 1 on average under the null. Entries
     that are not finite after every swap are left out; ``used`` is the share kept. Facts: the largest difference in units of its
-    standard error (jackknife over pairs) and the relative rms difference. Raises ValueError where no entry is left.
+    standard error (jackknife over pairs) and the relative rms difference. Raises NothingToCompare where no entry is left.
     """
     pairs = signs.shape[1]
     left_out = np.vstack([np.ones(pairs), 1.0 - np.eye(pairs)])
@@ -49,7 +53,9 @@ def curve_test(curves: Callable[[np.ndarray], np.ndarray], signs: np.ndarray) ->
         scale = np.mean(swapped**2, axis=0)
         used = np.isfinite(difference).all(axis=0) & (scale > 0)
     if not used.any():
-        raise ValueError("the ensembles share no entry that is finite and differs after every swap: record longer or larger runs")
+        raise NothingToCompare(
+            "the ensembles share no entry that is finite and differs after every swap: record longer or larger runs"
+        )
     statistic = np.mean(swapped[:, used] ** 2 / scale[used], axis=1)
     error = np.sqrt((pairs - 1) / pairs * np.sum((jackknife - jackknife.mean(axis=0))[:, used] ** 2, axis=0))
     reference = np.sqrt(np.mean(values[1][len(signs), used] ** 2))
