@@ -65,7 +65,7 @@ def unequal(source: Workflow, found: Workflow) -> list[str]:
 
 def reasons(said: str) -> list[str]:
     """Lines by which nodes told their errors."""
-    rules = "|".join(set(re.findall(r"^(?:local)?rule (\w+):", said, re.M)))
+    rules = "|".join(set(re.findall(r"^Job \d+: (\w+)", said, re.M)))
     return re.findall(rf"^((?:{rules or 'nothing'}): .+)$", said, re.M)
 
 
