@@ -51,11 +51,13 @@ else:
     include: "workflow/rules/frontier.smk"
 
     rule all:
-        """Figures, summary and model card of the study."""
+        """Figures, summary, data set and network of the study."""
         default_target: True
         input:
             rules.figures.input,
             result("summary.json"),
+            result("data/dataset.nc"),
+            network_files(result("models", "enn")),
             result("models/enn/card.md"),
 
 

@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +22,10 @@ class Project:
     """A checkout without results."""
 
     folder: Path
+    python: str | Path = sys.executable
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        return [str(self.python), "-m", "snakemake", "--cores", "2", *arguments]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -51,6 +54,14 @@ def copy_of_project(target: Path, compiled: bool = False) -> Project:
     return Project(target)
 
 
+def environment(folder: Path) -> Path:
+    """The interpreter of a new environment there, which has the packages of this one."""
+    venv.create(folder, with_pip=False)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages / "shared.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    return folder / "bin" / "python"
+
+
 @pytest.fixture
 def project(tmp_path) -> Project:
     return copy_of_project(tmp_path / "project")
@@ -60,6 +71,7 @@ def project(tmp_path) -> Project:
 def finished(tmp_path_factory) -> Project:
     """A finished smoke study, for tests that leave it as it is."""
     made = copy_of_project(tmp_path_factory.mktemp("smoke") / "a b'c\"d")  # an awkward path, on purpose
+    made.python = environment(made.folder / ".venv")
     done = made.smoke()
     assert done.returncode == 0, done.stdout[-4000:]
     return made
@@ -68,5 +80,7 @@ def finished(tmp_path_factory) -> Project:
 @pytest.fixture
 def study(finished, tmp_path) -> Project:
     """A copy of the finished study, to be changed."""
-    shutil.copytree(finished.folder, tmp_path / "study", ignore=shutil.ignore_patterns("__pycache__"), copy_function=shutil.copy2)
+    shutil.copytree(
+        finished.folder, tmp_path / "study", ignore=shutil.ignore_patterns("__pycache__", ".venv"), copy_function=shutil.copy2
+    )
     return Project(tmp_path / "study")

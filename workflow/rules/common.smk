@@ -7,6 +7,10 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "lib"))
 
+# Snakemake writes the interpreter's path into shell commands as it is: a blank or a quote in it would end the name there.
+if Path(sys.executable).exists():
+    sys.executable = re.sub(r"([^\w./-])", r"\\\1", sys.executable)
+
 from ennforce.config import ConfigError, load_study
 from ennforce.sweep import sweep_points
 
