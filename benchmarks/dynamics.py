@@ -24,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from machine import description
 
 from ennforce.analysis.structure import OrderObserver
-from ennforce.config import Network
 from ennforce.dynamics import Langevin, State
 from ennforce.forces import NetworkForces
 from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, build
+from ennforce.sections import Network
 from ennforce.tables import as_csv, as_markdown
 from ennforce.workflow import set_threads
 

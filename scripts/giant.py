@@ -13,11 +13,11 @@ import numpy as np
 
 from ennforce import processes
 from ennforce.analysis.structure import OrderObserver
-from ennforce.config import Bath
 from ennforce.dynamics import Recorder, log_spaced_steps
 from ennforce.dynamics.distributed import quench_in_slabs
 from ennforce.forces import NetworkForces
 from ennforce.io import file_digest, provenance, read_json, text_digest, write_dataset
+from ennforce.sections import Bath
 from ennforce.workflow import set_threads
 
 

@@ -1,26 +1,35 @@
-"""The typed configuration of a study: bounds, defaults, and one-line errors.
-
-The defaults are the ``default`` study; a file in ``config/`` holds only what differs. Imported while the Snakefile is parsed,
-so nothing heavy is imported here.
-"""
+"""The typed configuration of a study, with one-line errors. Imported while the Snakefile is parsed: nothing heavy is imported."""
 
 from __future__ import annotations
 
 import re
 import reprlib
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-EvenLength = Annotated[int, Field(ge=4, multiple_of=2)]
-Shape = Annotated[list[EvenLength], Field(min_length=2, max_length=2)]
-
-# A name is a part of a path.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+from ennforce.sections import (
+    VARIANTS,
+    Analysis,
+    Bath,
+    Comparison,
+    Conservation,
+    Data,
+    Divergence,
+    Equilibrium,
+    Frontier,
+    Large,
+    Model,
+    Name,
+    Network,
+    NonNegative,
+    Run,
+    Section,
+    Solver,
+    TimeStep,
+    Training,
+    Variant,
+)
 
 
 class ConfigError(ValueError):
@@ -28,309 +37,6 @@ class ConfigError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class Model(Section):
-    """The lattice model (PHYSICS P1): energies in t, k_B = 1."""
-
-    name: Literal["holstein"] = "holstein"
-    lattice: Literal["square"] = "square"
-    t: Positive = 1.0
-    g: Positive = 1.5
-    K: Positive = 0.67
-    kappa: Finite = 0.0
-    electron_temperature: Annotated[Positive, Field(description="T_e of every label and force in the study")] = 0.05
-    chemical_potential: Annotated[Finite, Field(description="0 is half filling, where the force is odd")] = 0.0
-    filling: Annotated[float, Field(gt=0, lt=1)] | None = None
-
-    @model_validator(mode="after")
-    def stable(self) -> Model:
-        if not self.K > 4.0 * abs(self.kappa):
-            raise ValueError(f"K = {self.K} with kappa = {self.kappa} is elastically unstable: K must exceed 4 |kappa|")
-        if self.filling is not None and self.chemical_potential != 0.0:
-            raise ValueError(f"filling = {self.filling} and chemical_potential = {self.chemical_potential} exclude each other")
-        return self
-
-
-class Solver(Section):
-    """The local electronic solver (P4)."""
-
-    method: Annotated[
-        Literal["auto", "chebyshev", "recursion"], Field(description="kernel polynomials, Lanczos with poles, or the cheaper")
-    ] = "auto"
-    spectral_margin: Annotated[float, Field(gt=0, le=1, description="widening of the Lanczos bounds")] = 0.03
-    label_tolerance: Annotated[float, Field(ge=1e-8, le=0.1, description="largest error of <n> in labels")] = 3e-3
-    dynamics_tolerance: Annotated[float, Field(ge=1e-8, le=0.1, description="the same while training data are sampled")] = 2e-2
-
-
-class Bath(Section):
-    """Langevin dynamics (P5), times in 1/t."""
-
-    mass: Positive = 1.0
-    friction: NonNegative = 0.2
-    temperature: Annotated[Positive, Field(description="of the bath after the quench")] = 0.05
-    dt: Positive = 0.4
-    initial_sigma: Annotated[NonNegative, Field(description="spread of Q before the quench")] = 0.1
-    initial_temperature: Annotated[NonNegative, Field(description="of the momenta before the quench")] = 0.05
-    initial_order: Annotated[Finite, Field(description="staggered part of Q before the quench; 0 is disorder")] = 0.0
-
-
-class Split(Section):
-    """Fractions of trajectories (and of random configurations); they add up to 1."""
-
-    train: Annotated[float, Field(gt=0, lt=1)] = 0.6
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
-
-    @model_validator(mode="after")
-    def complete(self) -> Split:
-        total = self.train + self.validation + self.test
-        if abs(total - 1.0) > 1e-9:
-            raise ValueError(f"train + validation + test = {total:.6g}, but the fractions must add up to 1")
-        return self
-
-
-class Data(Section):
-    """Training data: uncorrelated configurations and snapshots of quenches."""
-
-    shape: Shape = [48, 48]
-    random_configurations: Annotated[int, Field(ge=3)] = 40
-    random_sigma: Positive = 0.7
-    trajectories: Annotated[int, Field(ge=3, description="quenches, one job each")] = 10
-    steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 300
-    snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced")] = 40
-    first_snapshot: Annotated[int, Field(ge=1, description="step of the first snapshot kept")] = 5
-    split: Split = Split()
-    verified: Annotated[int, Field(ge=1, description="labels of each kind checked by exact diagonalisation")] = 3
-
-    @model_validator(mode="after")
-    def consistent(self) -> Data:
-        if self.first_snapshot > self.steps:
-            raise ValueError(f"first_snapshot = {self.first_snapshot} comes after the last of {self.steps} steps")
-        parts = (self.split.train, self.split.validation, self.split.test)
-        if min(parts) * self.trajectories < 0.5:
-            raise ValueError(f"{self.trajectories} trajectories are too few for a split that leaves one in each of {parts}")
-        return self
-
-
-Kind = Literal["enn", "enn_energy", "irrep_mlp", "descriptor_mlp", "gnn", "cnn", "cnn_augmented", "euclidean", "typed"]
-
-
-class Network(Section):
-    """A force network; for ``enn``, ``width`` counts copies of the regular representation, for others see their classes."""
-
-    kind: Annotated[Kind, Field(description="a key of ennforce.networks.KINDS")] = "enn"
-    width: Annotated[int, Field(ge=1, le=4096)] = 8
-    depth: Annotated[int, Field(ge=1, le=64)] = 4
-    first_radius: Annotated[int, Field(ge=1, le=8)] = 2
-    radius: Annotated[int, Field(ge=1, le=4)] = 1
-    mixed: Annotated[bool, Field(description="odd and even features, joined by the activation; else odd alone")] = True
-    separable: Annotated[bool, Field(description="enn, enn_energy: convolutions as stencils, then channels")] = True
-
-
-class Training(Section):
-    """SOAP on the mean square error of the force."""
-
-    steps: Count = 10000
-    batch: Annotated[int, Field(ge=1, description="configurations a step")] = 1
-    learning_rate: Positive = 3e-2
-    seconds: Annotated[Positive, Field(description="time for the steps, which are then only a bound")] | None = None
-    validate_every: Annotated[int, Field(ge=1, description="steps")] = 500
-    target: Annotated[Literal["electronic", "total"], Field(description="total: as the published code learns it")] = "electronic"
-    # Not part of the result: left out of what decides whether to train again.
-    processes: Annotated[int, Field(ge=1, exclude=True, description="that share each batch, one a core or a GPU")] = 1
-
-    @model_validator(mode="after")
-    def shared(self) -> Training:
-        if self.processes > self.batch:
-            raise ValueError(f"processes = {self.processes} cannot share a batch of {self.batch}: no more than batch")
-        return self
-
-
-class Run(Section):
-    """An ensemble of quenches."""
-
-    shape: Shape
-    replicas: Annotated[int, Field(ge=2, description="two are the least that give an error bar")]
-    chunk: Annotated[int, Field(ge=1, description="replicas a job")]
-    steps: Annotated[int, Field(ge=10)]
-    observations: Annotated[int, Field(ge=5, description="times at which observables are kept")] = 60
-    snapshots: Annotated[int, Field(ge=1, description="full fields kept")] = 6
-    spacing: Annotated[Literal["log", "linear"], Field(description="of the times at which something is kept")] = "log"
-
-
-class Large(Run):
-    """The large quench, with network forces."""
-
-    shape: Shape = [128, 128]
-    replicas: Annotated[int, Field(ge=2)] = 8
-    chunk: Count = 4
-    steps: Annotated[int, Field(ge=10)] = 1000
-    snapshots: Count = 24
-
-
-class Variant(Section):
-    """A quench that differs from the large one in what is given here: to see what its result depends on."""
-
-    shape: Shape | None = None
-    replicas: Annotated[int, Field(ge=2)] | None = None
-    chunk: Count | None = None
-    time: Annotated[Positive, Field(description="how long, in 1/t")] | None = None
-    temperature: Annotated[Positive, Field(description="of the bath")] | None = None
-    dt: Positive | None = None
-    initial_sigma: NonNegative | None = None
-    initial_order: Finite | None = None
-
-
-class Comparison(Run):
-    """The same initial states driven by the network and by KPM."""
-
-    shape: Shape = [64, 64]
-    replicas: Annotated[int, Field(ge=2)] = 16
-    chunk: Count = 4
-    steps: Annotated[int, Field(ge=10)] = 250
-
-
-class TimeStep(Section):
-    """Quenches with different time steps, on one lattice for the same time, to be held against the first, the finest."""
-
-    dts: Annotated[list[Positive], Field(min_length=2)] = [0.1, 0.2, 0.4, 0.8]
-    shape: Shape = [64, 64]
-    replicas: Annotated[int, Field(ge=2)] = 16
-    chunk: Count = 8
-    time: Annotated[Positive, Field(description="how long, in 1/t")] = 100.0
-
-    @model_validator(mode="after")
-    def ordered(self) -> TimeStep:
-        if sorted(set(self.dts)) != self.dts:
-            raise ValueError(f"dts = {self.dts} must grow, without repetition")
-        return self
-
-
-class Equilibrium(Section):
-    """Stationary states at several bath temperatures, network against KPM, from an ordered start."""
-
-    temperatures: Annotated[list[Positive], Field(min_length=1, description="in units of bath.temperature")] = [0.6, 1.0, 2.4]
-    initial_order: Finite = 0.8
-    shape: Shape = [16, 16]
-    replicas: Annotated[int, Field(ge=2)] = 12
-    chunk: Count = 6
-    steps: Annotated[int, Field(ge=10)] = 800
-    observations: Annotated[int, Field(ge=5, description="equally spaced")] = 200
-    discard: Annotated[float, Field(ge=0, lt=1, description="share of the run before it counts as stationary")] = 0.25
-
-
-Tolerance = Annotated[float, Field(ge=1e-8, le=0.1, description="largest error of <n>")]
-
-
-class Conservation(Section):
-    """Does a force without a potential heat? The same stationary state with friction 0, and with the study's friction."""
-
-    networks: Annotated[list[Name], Field(description="of frontier.models, beside the study's own network")] = ["enn_energy"]
-    tolerances: Annotated[list[Tolerance], Field(min_length=1, description="of the solver")] = [2e-2, 1e-3]
-    shape: Shape = [24, 24]
-    replicas: Annotated[int, Field(ge=2)] = 4
-    equilibration: Annotated[Positive, Field(description="by the solver from the ordered state, in 1/t")] = 40.0
-    time: Annotated[Positive, Field(description="how long each, in 1/t")] = 100.0
-    observations: Annotated[int, Field(ge=5, description="equally spaced, each diagonalised exactly")] = 40
-
-
-class Divergence(Section):
-    """Pairs of quenches from the same states with the same noise."""
-
-    shape: Shape = [24, 24]
-    replicas: Annotated[int, Field(ge=2)] = 4
-    time: Annotated[Positive, Field(description="how long, in 1/t")] = 60.0
-    observations: Annotated[int, Field(ge=5, description="equally spaced")] = 100
-    perturbation: Annotated[Positive, Field(description="rms of the change in the fields of the network's own pair")] = 1e-6
-    tolerance: Annotated[Tolerance, Field(description="of the reference, beside solver.dynamics_tolerance")] = 1e-3
-
-
-class Analysis(Section):
-    bootstrap: Annotated[int, Field(ge=20, description="resamplings of the replicas for error bars")] = 400
-    smoothing: Annotated[float, Field(gt=0, description="width in ln t over which the exponent is fitted")] = 0.8
-    first_time: Annotated[NonNegative, Field(description="growth is read from here on, in 1/t")] = 5.0
-
-
-class Alternative(Network):
-    """A network of the comparison, with what differs from ``training`` and from the comparison's time."""
-
-    learning_rate: Positive | None = None
-    batch: Count | None = None
-    seconds: Annotated[Positive, Field(description="training time, where it is not the comparison's")] | None = None
-
-
-class Extrapolation(Section):
-    """Short quenches unlike those of the training data, at the same electron temperature."""
-
-    bath_temperatures: Annotated[list[Positive], Field(description="in units of bath.temperature")] = [0.5, 2.0]
-    shapes: list[Shape] = [[64, 64], [96, 96]]
-    steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 150
-    snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced")] = 6
-
-
-# Learning rates: the best of 4e-3, 1.5e-2 and 4e-2 in short trials; the names of ours say what differs from ``enn``.
-ALTERNATIVES = {
-    "enn": Alternative(),
-    "enn_narrow": Alternative(width=4),
-    "enn_thin": Alternative(width=2),
-    "enn_fast": Alternative(width=4, seconds=500.0),
-    "enn_deep": Alternative(depth=8),
-    "enn_dense": Alternative(width=4, separable=False),
-    "enn_odd": Alternative(mixed=False),
-    "enn_best": Alternative(width=4, depth=8, separable=False, learning_rate=4e-2, seconds=900.0),
-    "enn_energy": Alternative(kind="enn_energy", width=4, separable=False, learning_rate=1.5e-2),
-    "irrep_mlp": Alternative(kind="irrep_mlp", width=16, depth=3, learning_rate=1.5e-2),
-    "descriptor_mlp": Alternative(kind="descriptor_mlp", width=64, depth=3, learning_rate=1.5e-2),
-    "gnn": Alternative(kind="gnn", width=48, depth=8, learning_rate=4e-3),
-    "cnn": Alternative(kind="cnn", width=4, learning_rate=1.5e-2),
-    "cnn_augmented": Alternative(kind="cnn_augmented", width=4, learning_rate=1.5e-2),
-    "euclidean": Alternative(kind="euclidean", depth=3, learning_rate=4e-2),
-    "typed": Alternative(kind="typed", width=2, learning_rate=1.5e-2),
-}
-
-
-# What a growth exponent could depend on besides physics (box, start), and the temperature, on which it may.
-VARIANTS = {
-    "small": Variant(shape=[64, 64], replicas=16, chunk=8),
-    "rough_start": Variant(initial_sigma=0.5, replicas=4, chunk=2),
-    "cold": Variant(temperature=0.03, replicas=4, chunk=2),
-    "warm": Variant(temperature=0.07, replicas=4, chunk=2),
-}
-
-
-class Frontier(Section):
-    """Networks trained on the same data for the same time, beside kernel polynomials and exact diagonalisation."""
-
-    models: Annotated[dict[Name, Alternative], Field(min_length=1)] = ALTERNATIVES
-    seconds: Annotated[Positive, Field(description="training time of each network")] = 100.0
-    fractions: Annotated[
-        list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1, description="of the training data, for the learning curve")
-    ] = [0.05, 0.1, 0.25, 0.5, 1.0]
-    efficiency_models: Annotated[list[str], Field(min_length=1, description="networks of the learning curve")] = [
-        "enn",
-        "cnn",
-        "cnn_augmented",
-    ]
-    tolerances: Annotated[
-        list[Annotated[float, Field(ge=1e-8, le=0.1)]], Field(min_length=1, description="of the kernel polynomials")
-    ] = [0.1, 0.05, 0.03, 0.01, 0.003]
-    references: Annotated[int, Field(ge=1, description="held-out snapshots for kernel polynomials and diagonalisation")] = 4
-    size: Annotated[EvenLength, Field(description="side of the lattice on which networks are timed")] = 256
-    exact_sizes: Annotated[list[EvenLength], Field(min_length=1, description="sides for exact diagonalisation")] = [32, 40, 48]
-    repeats: Annotated[int, Field(ge=1, description="timed calls, of which the median counts")] = 5
-    extrapolation: Extrapolation = Extrapolation()
-
-    @model_validator(mode="after")
-    def named(self) -> Frontier:
-        unknown = [name for name in self.efficiency_models if name not in self.models]
-        if unknown:
-            raise ValueError(f"efficiency_models names {', '.join(unknown)}, but models are {', '.join(self.models)}")
-        return self
 
 
 # Names of studies have no =, so that a sweep's points, results/<study>/<key>=<value>,..., take no other study's folder.
@@ -344,7 +50,7 @@ class Study(Section):
     study: Annotated[StudyName, Field(description="name of the folder in results/")] = "default"
     sweep: Annotated[
         dict[str, Swept], Field(description="values by dotted key, as model.g: [1.4, 1.5]; one study for each combination")
-    ] = {}
+    ] = Field(default_factory=dict)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     model: Model = Model()
     solver: Solver = Solver()

@@ -7,8 +7,9 @@ from typing import get_args
 import pytest
 import yaml
 
-from ennforce.config import ConfigError, Kind, Study, json_schema, load_study
+from ennforce.config import ConfigError, Study, json_schema, load_study
 from ennforce.networks import KINDS
+from ennforce.sections import Kind
 
 ROOT = Path(__file__).parents[2]
 

@@ -110,7 +110,7 @@ def test_importing_the_configuration_is_light():
 
 def test_rooms_import_downwards_only():
     """docs/design.md: a room imports only from its own floor and those below."""
-    floors = {"lattice": 0, "symmetry": 0, "config": 0, "io": 0, "tables": 0, "processes": 0, "hamiltonians": 1}
+    floors = {"lattice": 0, "symmetry": 0, "sections": 0, "config": 0, "io": 0, "tables": 0, "processes": 0, "hamiltonians": 1}
     floors |= {"sweep": 0, "electrons": 2, "networks": 2, "forces": 3}
     floors |= {"dynamics": 4, "training": 4, "analysis": 4, "plotting": 5, "workflow": 5}
     package = ROOT / "lib" / "ennforce"

@@ -86,7 +86,7 @@ def planned(project, *arguments):
         ("lib/ennforce/plotting/growth.py", {"plot_growth"}),
         ("scripts/plot_parity.py", {"plot_parity"}),
         ("lib/ennforce/plotting/style.py", {f"plot_{name}" for name in (*FIGURES, "movie")}),
-        ("lib/ennforce/config.py", set()),
+        ("lib/ennforce/sections.py", set()),
     ],
 )
 def test_a_changed_source_reruns_its_own_stage_only(study, changed, rules):

@@ -10,7 +10,6 @@ import torch
 from pydantic import BaseModel, Field, ValidationError
 from torch.nn import functional
 
-from ennforce.config import Network
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import DataError, file_digest, one_line, read_json, write_atomically, write_json
 from ennforce.lattice import Lattice
@@ -18,6 +17,7 @@ from ennforce.networks import Architecture, ForceNetwork, build
 from ennforce.networks.layers import point_group
 from ennforce.networks.native import NativeNetwork
 from ennforce.networks.tensors import read_tensors, write_tensors
+from ennforce.sections import Network
 from ennforce.symmetry import FieldType
 
 FORMAT = 1
