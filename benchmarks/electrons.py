@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import peers
 from machine import description, multiply_add_peak
 
+from ennforce.dynamics.langevin import Langevin, State
 from ennforce.electrons import solve
 from ennforce.electrons.bounds import lanczos_window
 from ennforce.electrons.engines import ChebyshevEngine
@@ -42,20 +43,9 @@ MULTIPLY_ADDS = 8
 def snapshot(size: int, steps: int = 200) -> tuple[Holstein, np.ndarray]:
     """The default regime at time 40 of a quench from nearly zero fields: domains, walls and thermal noise."""
     model = Holstein(Lattice.square(size, size), **DEFAULT)
-    rng = np.random.default_rng(size)
-    fields, momenta = rng.normal(scale=0.1, size=(size, size)), rng.normal(scale=0.05**0.5, size=(size, size))
-    forces = KPMForces(model, 3e-2, sampled=True)
-    friction, dt = 0.2, 0.2
-    decay = np.exp(-friction * dt)
-    force = forces.forces(fields)
-    for _ in range(steps):
-        momenta += 0.5 * dt * force
-        fields = fields + 0.5 * dt * momenta
-        momenta = decay * momenta + np.sqrt((1 - decay**2) * 0.05) * rng.normal(size=fields.shape)
-        fields = fields + 0.5 * dt * momenta
-        force = forces.forces(fields)
-        momenta += 0.5 * dt * force
-    return model, fields
+    engine = Langevin(KPMForces(model, 3e-2, sampled=True), mass=1.0, friction=0.2, temperature=0.05, dt=0.2)
+    start = State.uncorrelated(model.lattice.shape, np.arange(1), size, sigma=0.1, mass=1.0, temperature=0.05)
+    return model, engine.run(start, steps).fields[0]
 
 
 def error_against_time(size: int, kwant_python: str | None) -> list[dict]:
