@@ -66,7 +66,17 @@ def problems(study: Path) -> list[str]:
         found.append(f"impossible p-values {summary['dynamics_p_values']}")
     if "nan" in (study / "summary.md").read_text():
         found.append("the summary shows nan")
+    if (study / "report.html").exists():
+        found += report_problems((study / "report.html").read_text())
     return found + provenance_problems(study)
+
+
+def report_problems(page: str) -> list[str]:
+    """The opening of a report: question, answer and drawings, and nothing that docutils could not read."""
+    opening = next(line for line in page.splitlines() if "var workflow_desc =" in line)
+    found = [f"the report opens without {part!r}" for part in ("Question.", "Answer.") if part not in opening]
+    found += [] if opening.count("<svg") == 3 else [f"the report opens with {opening.count('<svg')} figures"]
+    return found + (["the report opens with an error of docutils"] if "system-message" in opening else [])
 
 
 if __name__ == "__main__":
