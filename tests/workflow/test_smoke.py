@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ennforce.io import read_dataset
-from tests.workflow.check_results import FIGURES, problems
+from tests.workflow.check_results import FIGURES, problems, report_problems
 
 
 def test_every_figure_and_number_is_there_and_sane(finished):
@@ -134,4 +134,5 @@ def test_the_report_is_one_self_contained_page(finished, tmp_path):
     done = finished.smoke("--report", str(tmp_path / "report.html"))
     assert done.returncode == 0, done.stdout[-2000:]
     page = (tmp_path / "report.html").read_text()
+    assert report_problems(page) == []
     assert "growth" in page and "Coarsening" in page
