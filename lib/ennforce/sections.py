@@ -222,6 +222,7 @@ class Conservation(Section):
     """Does a force without a potential heat? The same stationary state with friction 0, and with the study's friction."""
 
     networks: Annotated[list[Name], Field(description="of frontier.models, beside the study's own network")] = ["enn_energy"]
+    steps: Annotated[int, Field(ge=1, description="of their training, which is by steps, so that it repeats")] = 1500
     tolerances: Annotated[list[Tolerance], Field(min_length=1, description="of the solver")] = [2e-2, 1e-3]
     shape: Shape = [24, 24]
     replicas: Annotated[int, Field(ge=2)] = 4

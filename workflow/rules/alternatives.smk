@@ -15,7 +15,10 @@ def efficiency_members():
 # (group, member), which is also the folder -> (name of the alternative, fraction of the training data).
 ALTERNATIVES = {("models", name): (name, 1.0) for name in STUDY.frontier.models}
 EFFICIENCY = efficiency_members()
-TRAINED = {**ALTERNATIVES, **EFFICIENCY}
+COMPARED = {**ALTERNATIVES, **EFFICIENCY}
+# Those whose dynamics is looked at: trained by steps, as the study's own network is, since training by time does not repeat.
+DRIVING = {("drivers", name): (name, 1.0) for name in STUDY.conservation.networks}
+TRAINED = {**COMPARED, **DRIVING}
 
 # Quenches unlike those of the training data, numbered after them: (shape, temperature of the bath).
 ELSEWHERE = [
@@ -46,8 +49,11 @@ def alternative(wildcards):
 
 
 def alternative_training(wildcards):
-    """The study's training, by time, with what the alternative sets for itself."""
+    """The study's training, by time or by steps, with what the alternative sets for itself."""
     own = alternative(wildcards).model_dump(exclude_none=True, include=OF_TRAINING)
+    if wildcards.group == "drivers":
+        by_steps = {"seconds": None, "steps": STUDY.conservation.steps}
+        return {**STUDY.training.model_dump(), **own, **by_steps}
     # So many steps that the time decides.
     timed = {"seconds": STUDY.frontier.seconds, "steps": 10**8}
     return {**STUDY.training.model_dump(), **timed, **own}
@@ -58,5 +64,5 @@ def elsewhere_model(wildcards):
 
 
 wildcard_constraints:
-    group="models|efficiency",
+    group="models|efficiency|drivers",
     member="|".join(re.escape(member) for _, member in TRAINED),

@@ -116,7 +116,7 @@ TEMPERATURES = [factor * STUDY.bath.temperature for factor in STUDY.equilibrium.
 DRIVERS = {
     "enn": (result("models", "enn"), None),
     **{
-        name: (result("frontier", "models", name), None)
+        name: (result("frontier", "drivers", name), None)
         for name in STUDY.conservation.networks
         if name != "enn"
     },

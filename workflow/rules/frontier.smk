@@ -2,7 +2,7 @@
 
 
 rule train_alternative:
-    """Train a network of the comparison, on one thread: equal time is then equal computing."""
+    """Train another network on the same data, on one thread: equal time is then equal computing."""
     input:
         dataset=result("data", "dataset.nc"),
         sources=sources("model", "networks", "training"),
@@ -225,4 +225,4 @@ rule frontier:
         frontier("comparison.csv"),
         frontier("learning_curve.csv"),
         frontier("extrapolation.csv"),
-        files_of(TRAINED, "card.md"),
+        files_of(COMPARED, "card.md"),
