@@ -175,7 +175,18 @@ def test_a_force_without_a_potential_heats_and_the_drift_shows_it(curl):
     slope, error = drift(np.array(times), np.transpose(energies))
     # The energy of the two circular motions goes as exp(+-curl t): on average cosh, whose mean slope over [0, T] is sinh-like.
     assert (slope > 5 * error and slope > 1e-3) if curl else abs(slope) < 1e-4
-    assert verdict(slope, error) == "heats" or not curl
+    span, fluctuation = times[-1] - times[0], np.std(energies, axis=0).mean()
+    assert verdict(slope, error, slope * span, fluctuation) == "heats" or not curl
+
+
+def test_a_swing_in_step_is_no_drift():
+    """Three periods of an energy that swings alike in all replicas: the slope is many standard errors from zero."""
+    time = np.linspace(0, 75, 31)
+    phases = 0.02 * np.random.default_rng(0).normal(size=(4, 1))
+    energies = np.sin(2 * np.pi * time / 25 + phases)
+    slope, error = drift(time, energies)
+    assert abs(slope) > 5 * error
+    assert verdict(slope, error, slope * time[-1], energies.std(axis=1).mean()) == "no drift seen"
 
 
 def test_exponential_rates_are_found_in_their_window_alone():

@@ -19,9 +19,13 @@ def drift(time: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     return mean_and_error(np.polyfit(time, values.T, 1)[0])
 
 
-def verdict(slope: float, error: float) -> str:
-    """In words, at three standard errors."""
-    if not abs(slope) > 3.0 * error:
+def verdict(slope: float, error: float, change: float, fluctuation: float) -> str:
+    """In words: a drift exceeds three standard errors, and its ``change`` over the run the energy's own ``fluctuation``.
+
+    A wrong force lets the energy swing with collective modes, in step in all replicas that start alike: the slope of a few such
+    swings is far from zero by the spread of replicas, and still no drift.
+    """
+    if not (abs(slope) > 3.0 * error and abs(change) > fluctuation):
         return "no drift seen"
     return "heats" if slope > 0 else "cools"
 

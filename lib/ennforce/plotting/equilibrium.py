@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -29,7 +30,7 @@ def draw(equilibrium: dict, distributions: xr.Dataset) -> Figure:
     for panel, temperature in zip(axes[0], temperatures, strict=False):
         _distribution(panel, distributions.sel(temperature=temperature))
         p_value = equilibrium["distributions"][f"{temperature:g}"]["p_value"]
-        panel.set_title(f"$T$ = {temperature:.3g} $t$, $p$ = {p_value:.2g}", loc="right", fontsize=7)
+        panel.set_title(f"$T$ = {temperature:.3g} $t$, $p$ = {p_value:.2g}", loc="right", fontsize=6.5)
     for panel, name in zip(axes[1], AVERAGES, strict=False):
         _averages(panel, name, [row for row in equilibrium["rows"] if row["observable"] == name])
     axes[0, -1].legend(*axes[0, 0].get_legend_handles_labels(), loc="center")
@@ -37,7 +38,8 @@ def draw(equilibrium: dict, distributions: xr.Dataset) -> Figure:
 
 
 def _distribution(panel, chosen: xr.Dataset) -> None:
-    seen = chosen["density"].max("engine").values > 1e-3 * float(chosen["density"].max())
+    values = np.flatnonzero(chosen["density"].max("engine").values > 1e-3 * float(chosen["density"].max()))
+    seen = slice(values[0], values[-1] + 1)
     for engine, line in (("network", "-"), ("kpm", "--")):
         x, mean, error = (chosen.sel(engine=engine)[key].values[seen] for key in ("field", "density", "density_error"))
         panel.plot(x, mean, line, color=style.COLOURS[engine], label=style.ENGINES[engine])
