@@ -22,7 +22,7 @@ def least_squares(optimiser, steps: int) -> float:
         loss = ((inputs @ (weight - target).T) ** 2).mean()
         loss.backward()
         stepper.step()
-    return float(loss)
+    return float(loss.detach())
 
 
 def test_soap_solves_what_adam_crawls_on():
