@@ -129,7 +129,7 @@ def full_disk(source: Workflow, folder: Path, rng: np.random.Generator) -> Itera
         return
     try:
         shutil.copytree(held, mounted, dirs_exist_ok=True)
-        targets = [str((study.results / name).relative_to(folder)) for name in WRITTEN]
+        targets = study.targets(WRITTEN)
         said, wrong = [], []
         for left in (0, 2**13, 2**15):
             for target in targets:
@@ -276,7 +276,7 @@ def loops(source: Workflow, folder: Path, rng: np.random.Generator) -> Iterator[
             wrong += [] if status and told else [f"{name}: exit {status}, not named"]
             (study.results / name).unlink(missing_ok=True)
         # What no unfinished job needs is made again only where it is asked for.
-        wanted = [str((study.results / name).relative_to(folder)) for name in names]
+        wanted = study.targets(names)
         status, output = study.run("--", "all", *wanted)
         wrong += [] if status == 0 else [f"after deleting {names}: {output[-400:]}"]
     files = [name for names in stages for name in names]
@@ -383,7 +383,7 @@ def together(source: Workflow, folder: Path, rng: np.random.Generator) -> Iterat
     samples = [f"data/samples/{path.name}" for path in (study.results / "data" / "samples").iterdir()]
     for name in samples:
         (study.results / name).unlink()
-    wanted = [str((study.results / name).relative_to(folder)) for name in samples]
+    wanted = study.targets(samples)
     first = study.start("--", *wanted)
     second = Workflow(folder, study.study, study.arguments)
     said, wrong = "", []

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,6 +48,10 @@ class Workflow:
     @property
     def results(self) -> Path:
         return self.folder / "results" / self.study
+
+    def targets(self, names: Iterable[str]) -> list[str]:
+        """Results as Snakemake is asked for them."""
+        return [str((self.results / name).relative_to(self.folder)) for name in names]
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """Exit status (negative: the signal that ended it) and all that was said."""

@@ -132,10 +132,7 @@ def quench_in_slabs(
     slab = Slab.of(shape)
     engine = Langevin.in_bath(SlabForces(force_field, slab, reach), bath)
     # A slab begins on an even row: its sign of the staggered order is the torus'.
-    state = State.uncorrelated(
-        slab.local_shape, replicas, seed, sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"],
-        order=bath["initial_order"] * Lattice.square(*slab.local_shape).stagger(), first_block=slab.first_block,
-    )  # fmt: skip
+    state = State.before_quench(Lattice.square(*slab.local_shape), replicas, seed, bath, slab.first_block)
     blank = np.broadcast_to(0.0, (len(state.replicas), *shape))  # checkpoints are of the whole lattice
     saved = recorder.resume(replace(state, fields=blank, momenta=blank)) if processes.number() == 0 else state
     step = processes.from_first(lambda: saved.step)

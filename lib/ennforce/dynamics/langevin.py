@@ -13,6 +13,7 @@ from ennforce.dynamics import device
 from ennforce.dynamics.device import RUNAWAY
 from ennforce.dynamics.noise import FIELDS, MOMENTA, NOISE, four_normals, normal
 from ennforce.forces import Fields, ForceField
+from ennforce.lattice import Lattice
 
 
 class DivergenceError(RuntimeError):
@@ -53,6 +54,17 @@ class State:
         momenta = np.sqrt(mass * temperature) * normal(seed, MOMENTA, replicas, 0, shape, first_block)
         return cls(fields, momenta, 0, seed, replicas, first_block)
 
+    @classmethod
+    def before_quench(
+        cls, lattice: Lattice, replicas: np.ndarray, seed: int, bath: Mapping[str, float], first_block: int = 0
+    ) -> State:
+        """``uncorrelated``, with the spread, order and temperature that ``bath`` (``sections.Bath``) sets for the start."""
+        order = bath["initial_order"]
+        return cls.uncorrelated(
+            lattice.shape, replicas, seed, sigma=bath["initial_sigma"], mass=bath["mass"],
+            temperature=bath["initial_temperature"], order=order * lattice.stagger() if order else 0.0, first_block=first_block,
+        )  # fmt: skip
+
     def on(self, device: str | torch.device) -> State:
         """The same state as tensors on ``device``."""
         fields, momenta = (torch.as_tensor(array, device=device).clone() for array in (self.fields, self.momenta))
@@ -89,7 +101,7 @@ class Langevin:
 
     @classmethod
     def in_bath(cls, force_field: ForceField, bath: Mapping[str, float], **changes: float) -> Langevin:
-        """With the mass, friction, temperature and dt of ``bath`` (``config.Bath``), but for ``changes``."""
+        """With the mass, friction, temperature and dt of ``bath`` (``sections.Bath``), but for ``changes``."""
         return cls(force_field, **{name: bath[name] for name in ("mass", "friction", "temperature", "dt")} | changes)
 
     def run(self, state: State, steps: int, recorder: Callable[[State], None] | None = None) -> State:

@@ -30,14 +30,10 @@ def quench(
     """Run ``replicas`` for ``steps`` steps, from the recorder's checkpoint where there is one; returns the last state.
 
     ``bath`` holds mass, friction, temperature, dt and, for the start, initial_sigma and initial_order of the fields and
-    initial_temperature of the momenta (``config.Bath``). ``seed`` fixes the start and, without a ``noise_seed`` of its own, the
+    initial_temperature of the momenta (``sections.Bath``). ``seed`` fixes the start and, without a ``noise_seed`` of its own, the
     noise. ``resumed`` is told the step the run starts from, ``progress`` every step.
     """
-    order = bath["initial_order"]
-    start = State.uncorrelated(
-        lattice.shape, replicas, seed, sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"],
-        order=order * lattice.stagger() if order else 0.0,
-    )  # fmt: skip
+    start = State.before_quench(lattice, replicas, seed, bath)
     start = replace(start, seed=seed if noise_seed is None else noise_seed)
     engine = Langevin.in_bath(force_field, bath)
     state = recorder.resume(start)

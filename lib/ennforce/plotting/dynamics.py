@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 from ennforce.plotting import style
 
@@ -96,7 +95,5 @@ def _p_values(axes, observables: dict[str, dict]) -> None:
     axes.axvline(0.05, ls=":", color=style.COLOURS["reference"])
     axes.set_yticks(places, [NAMES[name] for name in shown])
     axes.set(xlabel="$p$-value", xscale="log", xlim=(None, 1.2), ylim=(-0.7, len(shown) - 0.3))
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("")
+    style.plain_log_ticks(axes.xaxis, multiples=(1.0,))
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2, handletextpad=0.1, columnspacing=0.8)

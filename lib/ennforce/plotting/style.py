@@ -63,9 +63,9 @@ def panel(axes, letter: str) -> None:
     axes.set_title(f"({letter})", loc="left", fontweight="bold")
 
 
-def plain_log_ticks(axis) -> None:
-    """Ticks at 1, 2, 5 of each decade of a logarithmic axis, written as plain numbers."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+def plain_log_ticks(axis, multiples: tuple[float, ...] = (1.0, 2.0, 5.0)) -> None:
+    """Ticks at these multiples of each power of ten of a logarithmic axis, written as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=multiples))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("")
 
