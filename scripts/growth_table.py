@@ -22,6 +22,8 @@ def main(node: Node) -> None:
                     "alpha": float(chosen["late_exponent"]),
                     "error": float(chosen["late_exponent_error"]),
                     "(alpha - 1/2) / error": float(chosen["late_deviation"]),
+                    "alpha of (a + b t)^alpha": float(chosen["shifted_exponent"]),
+                    "its error": float(chosen["shifted_exponent_error"]),
                     **{f"curvature, {law}": float(chosen["law_curvature"].sel(law=law)) for law in growth["law"].values},
                 }
             )

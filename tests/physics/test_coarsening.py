@@ -8,7 +8,7 @@ from scipy import optimize, special, stats
 from ennforce.analysis.collapse import collapse_spread_structure
 from ennforce.analysis.ensemble import combine
 from ennforce.analysis.growth import growth
-from ennforce.analysis.laws import LAWS, law_misfit
+from ennforce.analysis.laws import LAWS, law_misfit, shifted_exponent
 from ennforce.analysis.lengths import K_MAX, lengths_of
 from ennforce.analysis.porod import porod_exponent
 from ennforce.analysis.structure import OrderObserver, RadialBins, correlation, distances, structure_factor, wave_vectors
@@ -333,6 +333,18 @@ def test_laws_of_growth_are_told_apart(truth):
     wrong = "power" if truth == "logarithm" else "logarithm"
     assert abs(found[wrong][0]) > 3.0
     assert np.sign(found[wrong][0]) == (-1 if truth == "logarithm" else 1)  # slower, or faster, than the law
+
+
+@pytest.mark.parametrize("alpha, start", [(0.5, 36.0), (0.4, -1.0), (1 / 3, 5.0)])
+def test_an_exponent_is_found_whatever_the_head_start(alpha, start):
+    time, rng = np.geomspace(60, 800, 20), np.random.default_rng(2)
+    truth = (start + 0.7 * time) ** alpha
+    assert shifted_exponent(time, truth) == pytest.approx(alpha, abs=0.0051)
+    noisy = truth * (1 + 0.002 * rng.normal(size=(200, len(time))))
+    found = shifted_exponent(time, noisy)
+    assert found.shape == (200,)
+    assert found.mean() == pytest.approx(alpha, abs=0.01)
+    assert np.isnan(shifted_exponent(time[:4], noisy[:, :4])).all()
 
 
 def test_a_law_needs_five_times_and_two_replicas():

@@ -7,7 +7,7 @@ import xarray as xr
 
 from ennforce.analysis.collapse import collapse_spread, collapse_spread_structure
 from ennforce.analysis.ensemble import bootstrap_weights, standard_error
-from ennforce.analysis.laws import LAWS, effective_exponent, law_misfit, line_exponent
+from ennforce.analysis.laws import LAWS, effective_exponent, law_misfit, line_exponent, shifted_exponent
 from ennforce.analysis.lengths import DEFINITIONS, length_structure_scaled, mean_lengths, thermal_background
 from ennforce.analysis.porod import porod_exponent
 
@@ -23,13 +23,15 @@ def growth(
 
     Times before ``first_time``, and from the first on at which L_half exceeds a quarter of the ``box`` (finite size), are left out.
     ``late_exponent`` is the slope over the last half, in ln t, of what remains; ``late_deviation`` its difference from Allen-Cahn's
-    1/2 in standard errors. In the same window: ``law_curvature`` and ``law_residual`` of the laws of growth, the exponent of
-    L_k with a scaled cut-off, and how well C and S scale with L_half; ``porod_exponent`` is a number a time, like ``length``.
+    1/2 in standard errors. In the same window: ``shifted_exponent``, the alpha of L = (a + b t)^alpha, ``law_curvature`` and
+    ``law_residual`` of the laws of growth, the exponent of L_k with a scaled cut-off, and how well C and S scale with L_half.
+    ``porod_exponent`` holds one number per time, like ``length``. Errors are those of the replicas alone: what another trained
+    network would give is not in them.
     """
     time, replicas = ensemble["time"].values, ensemble.sizes["replica"]
     flat, weights = np.full(replicas, 1.0 / replicas), bootstrap_weights(replicas, count, rng)
     means, resampled = mean_lengths(ensemble, flat), mean_lengths(ensemble, weights)
-    columns: dict[str, list] = {key: [] for key in ("length", "exponent", "late_exponent")}
+    columns: dict[str, list] = {key: [] for key in ("length", "exponent", "late_exponent", "shifted_exponent")}
     errors: dict[str, list] = {key: [] for key in columns}
     late_from, misfits = [], []
     grown = np.flatnonzero(means["half"] >= box / 4).min(initial=len(time))
@@ -42,12 +44,13 @@ def growth(
             ("length", lambda length, usable=usable: np.where(usable, length, np.nan)),
             ("exponent", lambda length, usable=usable: effective_exponent(time, np.where(usable, length, np.nan), smoothing)),
             ("late_exponent", lambda length, late=late: line_exponent(time, np.where(late, length, np.nan))),
+            ("shifted_exponent", lambda length, late=late: shifted_exponent(time[late], length[..., late])),
         ):
             columns[key].append(statistic(mean))
             errors[key].append(standard_error(statistic(resampled[name]), replicas))
         misfits.append([law_misfit(law, time[late], mean[late], resampled[name][:, late], replicas) for law in LAWS])
     result = xr.Dataset(coords={"time": ensemble["time"], "definition": list(LENGTHS), "law": list(LAWS)})
-    for key, unit in (("length", "lattice constant"), ("exponent", "1"), ("late_exponent", "1")):
+    for key, unit in (("length", "lattice constant"), ("exponent", "1"), ("late_exponent", "1"), ("shifted_exponent", "1")):
         dims = ("definition", "time")[: np.ndim(columns[key])]
         _add(result, key, dims, key.replace("_", " "), np.array(columns[key]), np.array(errors[key]), unit)
     result["late_from"] = ("definition", np.array(late_from), {"long_name": "first time of the late window", "units": "1/t"})

@@ -43,6 +43,31 @@ def line_exponent(time: np.ndarray, length: np.ndarray) -> np.ndarray:
     return slope(np.log(time), np.log(length), np.ones(len(time)))
 
 
+SHIFTED = np.linspace(0.1, 1.0, 181)  # exponents that are tried
+
+
+def shifted_exponent(time: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """The alpha in ``SHIFTED`` for which L = (a + b t)^alpha fits best, (..., time) to (...); NaN below five finite times.
+
+    A power law with a start that counts: a > 0 is a head start, a < 0 a late one. For each alpha, L^(1/alpha) is a straight line
+    in t; residuals are those of ln L, with equal weights. An answer at an end of ``SHIFTED`` says that no exponent inside fits.
+    """
+    usable = np.isfinite(length).all(axis=tuple(range(length.ndim - 1)))
+    if np.count_nonzero(usable) < 5:
+        return np.full(length.shape[:-1], np.nan)
+    x, log_length = time[usable] / time[usable].max(), np.log(length[..., usable])
+    misfits = []
+    for alpha in SHIFTED:
+        y = np.exp((log_length - log_length.max(axis=-1, keepdims=True)) / alpha)
+        weight = (alpha / y) ** 2
+        total = weight.sum(axis=-1, keepdims=True)
+        centred = x - (weight * x).sum(axis=-1, keepdims=True) / total
+        rise = y - (weight * y).sum(axis=-1, keepdims=True) / total
+        gradient = (weight * centred * rise).sum(axis=-1, keepdims=True) / (weight * centred**2).sum(axis=-1, keepdims=True)
+        misfits.append((weight * (rise - gradient * centred) ** 2).sum(axis=-1))
+    return SHIFTED[np.argmin(misfits, axis=0)]
+
+
 def law_misfit(law: str, time: np.ndarray, length: np.ndarray, resampled: np.ndarray, replicas: int) -> tuple[float, float]:
     """How badly L(t) follows a law of ``LAWS``: (curvature in standard errors, rms residual relative to L).
 
