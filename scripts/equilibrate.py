@@ -16,7 +16,7 @@ def main(node: Node) -> None:
     forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
     seed = node.seed(4)
     start = State.uncorrelated(
-        model.lattice.shape, np.arange(p["replicas"]), seed, sigma=bath["initial_sigma"], mass=bath["mass"],
+        model.lattice.shape, np.arange(p["replicas"]), seed, sigma=p["sigma"], mass=bath["mass"],
         temperature=bath["temperature"], order=p["order"] * model.lattice.stagger(),
     )  # fmt: skip
     engine = Langevin.in_bath(forces, bath)

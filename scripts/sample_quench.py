@@ -1,9 +1,9 @@
-"""Snapshots of one thermal quench, run with KPM forces; a kill loses nothing but the time since the last checkpoint."""
+"""The start and snapshots of one quench, run with KPM forces; a kill loses no more than the time since the last checkpoint."""
 
 import numpy as np
 import xarray as xr
 
-from ennforce.dynamics import Recorder, log_spaced_steps, quench
+from ennforce.dynamics import Recorder, State, log_spaced_steps, quench
 from ennforce.forces import KPMForces
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, write_dataset
@@ -22,8 +22,11 @@ def main(node: Node) -> None:
     replicas = np.array([number])
     quench(forces, model.lattice, replicas, seed, bath, p["steps"], recorder, resumed=node.resumed, progress=node.progress)
     recorded = recorder.dataset().isel(replica=0)
-    fields = recorded["fields"].values[:, None]
-    dataset = configurations(fields, kind="quench", time=recorded["snapshot_time"].values, trajectory=np.full(len(fields), number))
+    fields, times = recorded["fields"].values, recorded["snapshot_time"].values
+    if p["first_snapshot"] == 0:
+        start = State.before_quench(model.lattice, replicas, seed, bath)
+        fields, times = np.concatenate([start.fields, fields]), np.array([0.0, *times])
+    dataset = configurations(fields[:, None], kind="quench", time=times, trajectory=np.full(len(fields), number))
     dataset.attrs = provenance(
         model=model.parameters(), seed=p["seed"], bath=bath, solver="kpm", tolerance=p["tolerance"], trajectory=number
     )

@@ -88,7 +88,7 @@ class Study(Section):
                 observations=e.observations, snapshots=20, spacing="linear",
             )  # fmt: skip
             temperature = factor * self.bath.temperature
-            start = {"initial_order": e.initial_order, "initial_temperature": temperature}
+            start = {"initial_order": e.initial_order, "initial_sigma": e.initial_sigma, "initial_temperature": temperature}
             found[f"equilibrium-{n}"] = run, self.bath.model_copy(update={"temperature": temperature, **start})
         return found
 

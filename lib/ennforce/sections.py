@@ -6,7 +6,7 @@ so nothing heavy is imported here.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -86,20 +86,34 @@ class Split(Section):
 
 
 class Data(Section):
-    """Training data: uncorrelated configurations and snapshots of quenches."""
+    """Training data: uncorrelated configurations of every size, and quenches from their very start."""
 
     shape: Shape = [48, 48]
     random_configurations: Annotated[int, Field(ge=3)] = 40
-    random_sigma: Positive = 0.7
+    random_sigmas: Annotated[
+        list[Positive], Field(min_length=2, max_length=2, description="least and largest spread of Q, log-spaced between")
+    ] = [0.02, 1.0]
     trajectories: Annotated[int, Field(ge=3, description="quenches, one job each")] = 10
     steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 300
     snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced")] = 40
-    first_snapshot: Annotated[int, Field(ge=1, description="step of the first snapshot kept")] = 5
+    first_snapshot: Annotated[int, Field(ge=0, description="step of the first; 0 is the start itself, then from step 1 on")] = 0
     split: Split = Split()
     verified: Annotated[int, Field(ge=1, description="labels of each kind checked by exact diagonalisation")] = 3
 
+    @model_validator(mode="before")
+    @classmethod
+    def current(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "random_sigma" in given:
+            sigma = given["random_sigma"]
+            raise ValueError(
+                f"random_sigma = {sigma} is now a range: write random_sigmas: [0.02, {sigma}], or [{sigma}, {sigma}] for one spread"
+            )
+        return given
+
     @model_validator(mode="after")
     def consistent(self) -> Data:
+        if self.random_sigmas[0] > self.random_sigmas[1]:
+            raise ValueError(f"random_sigmas = {self.random_sigmas} must grow: give the least spread first")
         if self.first_snapshot > self.steps:
             raise ValueError(f"first_snapshot = {self.first_snapshot} comes after the last of {self.steps} steps")
         parts = (self.split.train, self.split.validation, self.split.test)
@@ -207,6 +221,7 @@ class Equilibrium(Section):
 
     temperatures: Annotated[list[Positive], Field(min_length=1, description="in units of bath.temperature")] = [0.6, 1.0, 2.4]
     initial_order: Finite = 0.8
+    initial_sigma: NonNegative = 0.1
     shape: Shape = [16, 16]
     replicas: Annotated[int, Field(ge=2)] = 12
     chunk: Count = 6
@@ -262,7 +277,7 @@ class Extrapolation(Section):
     bath_temperatures: Annotated[list[Positive], Field(description="in units of bath.temperature")] = [0.5, 2.0]
     shapes: list[Shape] = [[64, 64], [96, 96]]
     steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 150
-    snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced")] = 6
+    snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced from step 5 on")] = 6
 
 
 # Learning rates: the best of 4e-3, 1.5e-2 and 4e-2 in short trials; the names of ours say what differs from ``enn``.

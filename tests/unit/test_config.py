@@ -33,6 +33,9 @@ def test_the_paper_study_is_the_published_one():
     study = load_study(yaml.safe_load((ROOT / "config" / "paper.yaml").read_text()))
     assert study.data.shape == [40, 40] and study.data.random_configurations == 200
     assert study.data.trajectories * study.data.snapshots == 400
+    # Q ~ N(0, 5/kappa), velocities ~ N(0, 5/m)
+    assert study.bath.initial_sigma == pytest.approx((5 / 0.18) ** 0.5, rel=1e-3) and study.bath.initial_temperature == 5.0
+    assert study.data.random_sigmas[1] >= study.bath.initial_sigma and study.runs()["equilibrium-0"][1].initial_sigma == 0.1
     assert study.large.shape == [200, 200] and study.large.steps * study.bath.dt == 1250
     assert (study.model.g, study.model.K, study.model.kappa, study.bath.mass) == (3.5, 1.0, 0.18, 5.0)
     assert study.timestep.dts[0] == 0.05  # the published one, against which larger steps are held
@@ -82,6 +85,11 @@ def test_every_kind_of_network_is_compared():
         ({"solver": {"spectral_margin": 0}}, "solver.spectral_margin = 0: input should be greater than 0"),
         ({"data": {"split": {"train": 0.5, "validation": 0.2, "test": 0.2}}}, "data.split: train + validation + test = 0.9, but"),
         ({"data": {"steps": 3, "first_snapshot": 5}}, "data: first_snapshot = 5 comes after the last of 3 steps"),
+        (
+            {"data": {"random_sigma": 0.7}},
+            "data: random_sigma = 0.7 is now a range: write random_sigmas: [0.02, 0.7], or [0.7, 0.7]",
+        ),
+        ({"data": {"random_sigmas": [1.0, 0.1]}}, "data: random_sigmas = [1.0, 0.1] must grow"),
         ({"model": {"t": "one"}}, "model.t = 'one': input should be a valid number"),
         ({"model": {"g": float("nan")}}, "model.g = nan"),
         ({"study": "../elsewhere"}, "study = '../elsewhere'"),

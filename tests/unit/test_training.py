@@ -15,7 +15,15 @@ from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, EquivariantNetwork
 from ennforce.networks.export import TiledNetwork, load_model, save_model
 from ennforce.training import loop
-from ennforce.training.dataset import Samples, assemble, configurations, nested_subset, split_trajectories, with_total_force
+from ennforce.training.dataset import (
+    Samples,
+    assemble,
+    configurations,
+    nested_subset,
+    split_trajectories,
+    spreads,
+    with_total_force,
+)
 from ennforce.training.metrics import force_errors
 
 SMALL = Architecture(width=1, depth=1, first_radius=1)
@@ -53,6 +61,14 @@ def test_no_trajectory_is_in_two_splits():
         assert all(seen.values())
         assert not (seen["train"] & seen["validation"] or seen["train"] & seen["test"] or seen["validation"] & seen["test"])
     assert len(Samples.select(data, "train", "quench")) == 15
+
+
+def test_every_split_of_random_configurations_covers_the_whole_range_of_spreads():
+    found = spreads(0.02, 1.0, 40)
+    assert ((found >= 0.02) & (found <= 1.0)).all()
+    for part in (found[:24], found[24:32], found[32:]):
+        levels = np.sort(np.log(part / 0.02) / np.log(50.0))
+        assert np.diff([0.0, *levels, 1.0]).max() < 2.7 / len(part)
 
 
 def test_parts_of_the_training_data_are_nested_and_leave_the_rest_whole():

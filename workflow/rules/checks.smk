@@ -89,6 +89,7 @@ rule equilibrate:
         model=STUDY.model_parameters(STUDY.conservation.shape),
         bath=STUDY.bath.model_dump(),
         order=STUDY.equilibrium.initial_order,
+        sigma=STUDY.equilibrium.initial_sigma,
         replicas=STUDY.conservation.replicas,
         time=STUDY.conservation.equilibration,
         tolerance=STUDY.solver.dynamics_tolerance,

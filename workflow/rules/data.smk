@@ -4,7 +4,7 @@ SAMPLES = ["random", *(f"quench_{n}" for n in range(STUDY.data.trajectories))]
 
 
 rule sample_random:
-    """Random configurations: uncorrelated fields, each site normal."""
+    """Random configurations: uncorrelated fields, each site normal, with spreads log-spaced over a range."""
     input:
         sources=sources("model"),
     output:
@@ -16,7 +16,7 @@ rule sample_random:
     params:
         model=STUDY.model_parameters(STUDY.data.shape),
         configurations=STUDY.data.random_configurations,
-        sigma=STUDY.data.random_sigma,
+        sigmas=STUDY.data.random_sigmas,
         seed=STUDY.seed,
     script:
         "../../scripts/sample_random.py"

@@ -143,7 +143,7 @@ use rule sample_quench as sample_elsewhere with:
         },
         steps=STUDY.frontier.extrapolation.steps,
         snapshots=STUDY.frontier.extrapolation.snapshots,
-        first_snapshot=min(STUDY.data.first_snapshot, STUDY.frontier.extrapolation.steps),
+        first_snapshot=min(5, STUDY.frontier.extrapolation.steps),
         tolerance=STUDY.solver.dynamics_tolerance,
         margin=STUDY.solver.spectral_margin,
         method=STUDY.solver.method,

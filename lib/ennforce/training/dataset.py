@@ -25,6 +25,15 @@ def configurations(fields: np.ndarray, *, kind: str, time: np.ndarray, trajector
     )
 
 
+def spreads(least: float, largest: float, count: int) -> np.ndarray:
+    """``count`` numbers from ``least`` to ``largest``, evenly spread in their logarithm, shape (count,).
+
+    Any run of consecutive ones covers the range evenly, as multiples of the golden ratio modulo 1 do: splits are such runs.
+    """
+    golden = 0.5 * (np.sqrt(5.0) - 1.0)
+    return least * (largest / least) ** (golden * np.arange(1, count + 1) % 1.0)
+
+
 def with_total_force(dataset: xr.Dataset) -> xr.Dataset:
     """Adds ``forces_total``, electronic plus classical, the target of the published code."""
     model = from_parameters(attribute(dataset, "model"))
