@@ -38,6 +38,7 @@ def train(node: Node, device: str) -> None:
         Recipe(
             steps=training["steps"], batch=training["batch"], learning_rate=training["learning_rate"],
             validate_every=training["validate_every"], seed=p["seed"], seconds=training["seconds"],
+            patience=training["patience"],
         ),
         device=device,
         checkpoint=node.checkpoint,
@@ -47,10 +48,11 @@ def train(node: Node, device: str) -> None:
     )  # fmt: skip
     if processes.number() > 0:
         return
-    header = "step,training_error,validation_error"
+    header, history, timed = "step,training_error,validation_error", trained.history, training["seconds"] is not None
+    if timed:  # a training by steps repeats exactly, its times do not
+        header, history = f"{header},seconds", np.column_stack([history, trained.seconds])
     write_atomically(
-        node.output["history"],
-        lambda path: np.savetxt(path, trained.history, delimiter=",", header=header, comments="", fmt="%.8g"),
+        node.output["history"], lambda path: np.savetxt(path, history, delimiter=",", header=header, comments="", fmt="%.8g")
     )
     facts = {
         "model": model.parameters(),
@@ -58,6 +60,8 @@ def train(node: Node, device: str) -> None:
         "training": training,
         "steps": int(trained.history[-1, 0]),
         "best_step": trained.best_step,
+        "stopped": trained.stopped,
+        **({"seconds": float(trained.seconds[-1])} if timed else {}),
         "samples": {kind: len(Samples.select(dataset, "train", kind)) for kind in ("random", "quench")},
         "parameters": sum(weight.numel() for weight in trained.network.parameters()),
         "dataset": file_digest(node.input["dataset"]),

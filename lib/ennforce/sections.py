@@ -145,6 +145,15 @@ class Training(Section):
     learning_rate: Positive = 3e-2
     seconds: Annotated[Positive, Field(description="time for the steps, which are then only a bound")] | None = None
     validate_every: Annotated[int, Field(ge=1, description="steps")] = 500
+    patience: (
+        Annotated[
+            int,
+            Field(
+                ge=1, description="validations that bring nothing until the rate falls, then until the end; steps and seconds bound"
+            ),
+        ]
+        | None
+    ) = None
     target: Annotated[Literal["electronic", "total"], Field(description="total: as the published code learns it")] = "electronic"
     # Not part of the result: left out of what decides whether to train again.
     processes: Annotated[int, Field(ge=1, exclude=True, description="that share each batch, one a core or a GPU")] = 1
@@ -269,6 +278,7 @@ class Alternative(Network):
     learning_rate: Positive | None = None
     batch: Count | None = None
     seconds: Annotated[Positive, Field(description="training time, where it is not the comparison's")] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="of weights and order, where it is not the study's")] | None = None
 
 
 class Extrapolation(Section):

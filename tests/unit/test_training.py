@@ -171,6 +171,48 @@ def test_training_by_time_spends_it_and_goes_on_with_what_was_left(tmp_path, clo
     assert len(loop.fit(SMALL, samples(), samples(), recipe(steps=7, seconds=1e3)).history) == 1
 
 
+def test_the_rate_falls_on_plateaus_and_the_training_ends_where_that_no_longer_helps():
+    falling = [0.9**n for n in range(20)]
+    assert loop.plateaus(falling, 2) == (0, False)
+    assert loop.plateaus([1.0, 0.995, 0.988, 0.98], 3) == (0, False)  # slowly, but by more than a hundredth in three
+    assert loop.plateaus([1.0, 0.999, 0.998], 2) == (1, False)
+    assert loop.plateaus([1.0, 0.999, 0.998, 0.9, 0.9, 0.9], 2) == (2, False)  # the lower rate helped
+    assert loop.plateaus([1.0, 0.999, 0.998, 0.997, 0.996], 2) == (1, True)
+    assert loop.plateaus([1.0, 0.999, 0.998, 0.997, 0.996, 0.1], 2) == (1, True)
+
+
+def test_training_with_patience_ends_by_itself_and_goes_on_after_a_kill(tmp_path):
+    patient = recipe(steps=10**4, patience=2, validate_every=25)
+    undisturbed = loop.fit(SMALL, samples(), samples(), patient)
+    assert undisturbed.stopped == "patience" and undisturbed.history[-1, 0] < 10**4
+    assert loop.plateaus(undisturbed.history[:, 2], 2)[1] and not loop.plateaus(undisturbed.history[:-1, 2], 2)[1]
+
+    class Killed(Exception):
+        pass
+
+    def kill(step, total, text):
+        if step > undisturbed.history[-1, 0] - 30:  # after the rate has fallen
+            raise Killed
+
+    with pytest.raises(Killed):
+        loop.fit(SMALL, samples(), samples(), patient, checkpoint=tmp_path / "state", interval=0.0, progress=kill)
+    resumed = loop.fit(SMALL, samples(), samples(), patient, checkpoint=tmp_path / "state")
+    np.testing.assert_array_equal(resumed.history, undisturbed.history)
+    for a, b in zip(resumed.network.parameters(), undisturbed.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_with_patience_bounds_only_cut_the_training_short(clock):
+    long, timed, short = (
+        loop.fit(SMALL, samples(), samples(), recipe(patience=2, **bounds))
+        for bounds in ({"steps": 60}, {"steps": 10**4, "seconds": 0.25}, {"steps": 30})
+    )
+    assert (long.stopped, timed.stopped, short.stopped) == ("steps", "time", "steps")
+    np.testing.assert_array_equal(short.history, long.history[:3])
+    np.testing.assert_array_equal(timed.history[:3], long.history[:3])
+    np.testing.assert_array_equal(timed.seconds, timed.history[:, 0] / 128)
+
+
 def test_a_broken_training_state_is_not_taken_for_whole(tmp_path):
     (tmp_path / "state").write_bytes(b"half")
     steps = []

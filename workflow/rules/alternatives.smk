@@ -59,6 +59,11 @@ def alternative_training(wildcards):
     return {**STUDY.training.model_dump(), **timed, **own}
 
 
+def alternative_seed(wildcards):
+    own = alternative(wildcards).seed
+    return STUDY.seed if own is None else own
+
+
 def elsewhere_model(wildcards):
     return STUDY.model_parameters(CASES[wildcards.number][0])
 

@@ -16,10 +16,10 @@ rule train_alternative:
         benchmark_of("train-{group}-{member}")
     threads: 1
     params:
-        network=lambda wildcards: alternative(wildcards).model_dump(exclude=OF_TRAINING),
+        network=lambda wildcards: alternative(wildcards).model_dump(exclude={*OF_TRAINING, "seed"}),
         training=alternative_training,
         fraction=lambda wildcards: TRAINED[wildcards.group, wildcards.member][1],
-        seed=STUDY.seed,
+        seed=alternative_seed,
     script:
         "../../scripts/train.py"
 

@@ -9,9 +9,9 @@ from ennforce.plotting import style
 
 
 def draw(history: np.ndarray, best_step: int) -> Figure:
-    """``history``: rows (step, training error, validation error), relative."""
+    """``history``: rows (step, training error, validation error), relative; further columns are not shown."""
     drawing, axes = style.figure()
-    step, training, validation = history.T
+    step, training, validation = history.T[:3]
     axes.plot(step, 100 * training, color=style.COLOURS["reference"], lw=0.8, label="training (running weights)")
     axes.plot(step, 100 * validation, color=style.COLOURS["network"], label="validation (averaged weights)")
     best = 100 * validation[step == best_step][0]

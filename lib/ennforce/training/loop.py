@@ -1,4 +1,4 @@
-"""The training loop: SOAP with warm-up and cosine decay, weight averaging, validation, best model, checkpoint and resume."""
+"""The training loop: SOAP, learning rate by schedule or by plateaus, weight averaging, validation, checkpoint and resume."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -31,11 +31,21 @@ WARM_UP = 0.03  # share of the steps
 AVERAGING = 0.02  # window of the weight average, as a share of the steps
 CLIP = 1.0  # norm to which gradients are cut
 VALIDATIONS = 10  # of a training by time
+# Of a training with patience, which knows no end beforehand.
+FIRST_STEPS = 100  # of the warm-up
+IMPROVEMENT = 0.01  # share by which the validation error must fall to count as better
+REDUCTION = 1 / 3  # of the learning rate on a plateau
+RECENT = 0.1  # window of the weight average, as a share of the steps so far
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """With ``seconds``, learning rate, average and validations follow the time spent on steps, and ``steps`` is a bound."""
+    """How to train, at most for ``steps`` and ``seconds``; batch and ``validate_every`` in configurations and steps.
+
+    By ``seconds``, learning rate, average and validations follow the time spent on steps. With ``patience``, a number of
+    validations, the rate falls on plateaus and the training ends when that no longer helps (``plateaus``); what has been done
+    then does not depend on the bounds.
+    """
 
     steps: int
     batch: int
@@ -43,15 +53,40 @@ class Recipe:
     validate_every: int
     seed: int
     seconds: float | None = None
+    patience: int | None = None
 
 
 @dataclass
 class Trained:
-    """The best network of a training and its history, rows (step, training loss, validation error), both relative."""
+    """The best network of a training, its history, rows (step, training loss, validation error), both relative, and its end.
+
+    ``seconds``: spent on steps up to each row. ``stopped``: by "patience", "time" or "steps".
+    """
 
     network: ForceNetwork
     history: np.ndarray
     best_step: int
+    seconds: np.ndarray
+    stopped: str
+
+
+def plateaus(errors: Sequence[float], patience: int) -> tuple[int, bool]:
+    """How often the learning rate was reduced after these validation errors, and whether the training is over.
+
+    The rate falls when ``patience`` validations in a row have not lowered the error by ``IMPROVEMENT``; when they have not even
+    at a rate just reduced, the training is over.
+    """
+    reference, waited, reductions, better = math.inf, 0, 0, True
+    for error in errors:
+        if error < (1.0 - IMPROVEMENT) * reference:
+            reference, waited, better = error, 0, True
+        else:
+            waited += 1
+        if waited == patience:
+            if not better:
+                return reductions, True
+            reductions, waited, better = reductions + 1, 0, False
+    return reductions, False
 
 
 def fit(
@@ -90,7 +125,7 @@ def fit(
             write_atomically(checkpoint, functools.partial(write_tensors, run.state()))
             last_saved = time.monotonic()
     run.network.load_state_dict(run.best)
-    return Trained(run.network.cpu().eval(), np.array(run.history), run.best_step)
+    return Trained(run.network.cpu().eval(), np.array(run.history), run.best_step, np.array(run.times), run.stopped)
 
 
 class _OnTorus(nn.Module):
@@ -127,10 +162,11 @@ class _Training:
             warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
             self.predict = DistributedDataParallel(_OnTorus(self.network), forward_sync_buffers=False)
         self.averaged = swa_utils.AveragedModel(self.network)
-        self.optimiser = SOAP(self.network.parameters(), lr=recipe.learning_rate)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: _rate(self.share(step)))
-        self.order = torch.Generator().manual_seed(recipe.seed)
         self.history: list[tuple[int, float, float]] = []
+        self.times: list[float] = []  # elapsed at each row of the history
+        self.optimiser = SOAP(self.network.parameters(), lr=recipe.learning_rate)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: self.rate(step))
+        self.order = torch.Generator().manual_seed(recipe.seed)
         self.best_error, self.loss = math.inf, 0.0  # loss: summed over the ``since`` steps since the last validation
         self.best: dict[str, torch.Tensor] = {}
 
@@ -138,9 +174,28 @@ class _Training:
         """How much of the training is done after ``step`` steps, from 0 to 1."""
         return step / self.recipe.steps if self.recipe.seconds is None else self.elapsed / self.recipe.seconds
 
+    def rate(self, step: int) -> float:
+        """Share of the full learning rate after ``step`` steps."""
+        if self.recipe.patience is None:
+            return _rate(self.share(step))
+        return min(1.0, (step + 1) / FIRST_STEPS) * REDUCTION ** self.plateaus[0]
+
+    @property
+    def plateaus(self) -> tuple[int, bool]:
+        return (0, False) if self.recipe.patience is None else plateaus([row[2] for row in self.history], self.recipe.patience)
+
+    @property
+    def stopped(self) -> str:
+        """What has ended the training, if anything has."""
+        if self.plateaus[1]:
+            return "patience"
+        if self.step >= self.recipe.steps:
+            return "steps"
+        return "time" if self.share(self.step) >= 1.0 else ""
+
     @property
     def finished(self) -> bool:
-        return self.step >= self.recipe.steps or self.share(self.step) >= 1.0
+        return self.stopped != ""
 
     @property
     def planned(self) -> float:
@@ -152,7 +207,7 @@ class _Training:
     @property
     def due(self) -> bool:
         """Whether to validate now."""
-        if self.finished or self.recipe.seconds is None:
+        if self.finished or self.recipe.seconds is None or self.recipe.patience is not None:
             return self.finished or self.step % self.recipe.validate_every == 0
         return self.share(self.step) >= (len(self.history) + 1) / VALIDATIONS
 
@@ -177,7 +232,8 @@ class _Training:
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         self.optimiser.step()
         self.schedule.step()
-        decay = 1.0 - 1.0 / max(2.0, AVERAGING * self.planned)
+        window = AVERAGING * self.planned if self.recipe.patience is None else RECENT * self.step
+        decay = 1.0 - 1.0 / max(2.0, window)
         self.averaged.multi_avg_fn = swa_utils.get_ema_multi_avg_fn(decay)
         self.averaged.update_parameters(self.network)
         self.step, self.since, self.loss = self.step + 1, self.since + 1, self.loss + value
@@ -187,13 +243,14 @@ class _Training:
         smoothed = cast(ForceNetwork, self.averaged.module)
         error = processes.from_first(lambda: relative_error(smoothed, self.validation))
         self.history.append((self.step, math.sqrt(self.loss / self.since), error))
+        self.times.append(self.elapsed)
         self.loss, self.since = 0.0, 0
         if error < self.best_error:
             self.best_error, self.best_step = error, self.step
             self.best = {name: value.detach().clone() for name, value in smoothed.state_dict().items()}
 
     PARTS = ("network", "averaged", "optimiser", "schedule")
-    VALUES = ("step", "best_step", "since", "history", "best_error", "loss", "best", "elapsed")
+    VALUES = ("step", "best_step", "since", "history", "times", "best_error", "loss", "best", "elapsed")
 
     def state(self) -> dict:
         parts = {name: getattr(self, name).state_dict() for name in self.PARTS}
@@ -208,6 +265,8 @@ class _Training:
                 fits = found == {} if not state["history"] else alike(found, dict(self.network.state_dict()))
             elif name == "history":
                 fits = isinstance(found, list) and all(alike(row, (0, 0.0, 0.0)) for row in found)
+            elif name == "times":
+                fits = alike(found, [0.0] * len(state["history"]))
             elif name == "optimiser":  # its state is looked at by the optimiser itself
                 fits = alike(found["param_groups"], value["param_groups"])
             else:
