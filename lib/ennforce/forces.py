@@ -140,7 +140,12 @@ class NetworkForces:
                 f"{field_type} on the {model.lattice.name} lattice: load a network trained for this model"
             )
         self.model, self.target = model, target
+        self._trained = network
         self.network = TiledNetwork(network, device)
+
+    def __reduce__(self) -> tuple:
+        """Copies and pickles hold the weights; what was made of them for this machine, a compiled kernel, is made anew."""
+        return type(self), (self._trained, self.model, self.target, self.network.device)
 
     @classmethod
     def load(
@@ -168,7 +173,11 @@ class NetworkForces:
         return cls(network, model, facts["target"], device)
 
     def forces(self, fields: Fields) -> Fields:
-        """Total force, float64, shape of ``fields`` (..., Ly, Lx); raises ValueError on a torus too small or fields not finite."""
+        """Total force, float64, shape of ``fields`` (..., Ly, Lx).
+
+        Raises ValueError on a torus too small, on fields that are complex, not finite or none, and where the network, whose numbers
+        are of single precision, overflows.
+        """
         predicted, fields = self._predict(fields)
         if self.target == "electronic":
             predicted += self.model.classical_forces(fields)
@@ -183,12 +192,20 @@ class NetworkForces:
 
     def _predict(self, fields: Fields) -> tuple[Fields, Fields]:
         """What the network says, and the fields as float64."""
+        if torch.is_complex(fields) if isinstance(fields, torch.Tensor) else np.iscomplexobj(fields):
+            raise ValueError("fields are complex numbers: classical fields are real; give their real part if that is what you mean")
         if not isinstance(fields, torch.Tensor):
-            fields = np.ascontiguousarray(fields)  # torch takes no views that run backwards
+            fields = np.require(fields, float, ["C", "W"])  # torch takes no views that run backwards, and warns of read-only ones
         tensor = torch.as_tensor(fields, dtype=torch.float64, device=self.network.device)
         self._check(tensor)
         with torch.no_grad():
             forces = self.network.on_torus(tensor.reshape(-1, self.model.components, *tensor.shape[-2:])).reshape(tensor.shape)
+        # As below: only the processor answers at once.
+        if forces.device.type == "cpu" and not torch.isfinite(forces).all():
+            raise ValueError(
+                f"the network overflows on fields up to {float(tensor.abs().max()):.3g}, far beyond those it was trained on: use "
+                f"smaller fields, or ExactForces"
+            )
         return (forces, tensor) if isinstance(fields, torch.Tensor) else (forces.cpu().numpy(), tensor.cpu().numpy())
 
     def _check(self, fields: torch.Tensor) -> None:
@@ -198,6 +215,11 @@ class NetworkForces:
                 f"fields of shape {tuple(fields.shape)} do not end in a torus of at least {least} sites each way, "
                 f"the reach of the network: use a larger lattice"
             )
+        components = self.model.components
+        if components > 1 and (fields.ndim < 3 or fields.shape[-3] != components):
+            raise ValueError(f"fields of shape {tuple(fields.shape)} are not (..., {components}, Ly, Lx), as the model's are")
+        if not fields.numel():
+            raise ValueError(f"fields of shape {tuple(fields.shape)} hold no configuration: give at least one")
         if any(length % 2 for length in fields.shape[-2:]) and self.model.odd:
             raise ValueError(f"fields of shape {tuple(fields.shape)}: particle-hole symmetry needs even lengths; use an even torus")
         # On a GPU this question would wait for the device in every step: the dynamics asks it now and then.

@@ -73,6 +73,8 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary path)``, sync it and move it to ``path``; nothing is left behind on failure."""
     path = Path(path)
     temporary: Path | None = None
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, where a file is to be written: name another file, or move the folder away")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
@@ -90,7 +92,11 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         reason = error.strerror or str(error)
         if path.parent.is_dir() and not isinstance(error, PermissionError):  # libraries have other words for a full disk
             reason = f"{reason}; {shutil.disk_usage(path.parent).free / 2**20:.1f} MiB are free there"
-        advice = "allow writing there" if isinstance(error, PermissionError) else "free or mend the disk"
+        advice = "free or mend the disk"
+        if isinstance(error, PermissionError):
+            advice = "allow writing there"
+        elif isinstance(error, FileExistsError | NotADirectoryError):
+            advice = "a part of that path is a file, where folders are needed: name another"
         raise DataError(f"{path} could not be written ({reason}): {advice} and run again") from error
     finally:
         if temporary:

@@ -49,6 +49,7 @@ class Slab:
 
     def with_halo(self, fields: np.ndarray, reach: int) -> np.ndarray:
         """Fields (..., rows, Lx) with ``reach`` rows of each neighbour above and below them, (..., rows + 2 reach, Lx)."""
+        self._require(fields, self.local_shape)
         before, after = (processes.number() - 1) % processes.count(), (processes.number() + 1) % processes.count()
         first, last = (torch.from_numpy(np.ascontiguousarray(part)) for part in (fields[..., :reach, :], fields[..., -reach:, :]))
         above, below = torch.empty_like(last), torch.empty_like(first)
@@ -64,6 +65,7 @@ class Slab:
 
     def gathered(self, fields: np.ndarray) -> np.ndarray | None:
         """Fields of the whole torus on process 0, None on the others."""
+        self._require(fields, self.local_shape)
         if processes.number() > 0:
             distributed.send(torch.from_numpy(np.ascontiguousarray(fields)), 0)
             return None
@@ -80,10 +82,20 @@ class Slab:
             mine = torch.empty((replicas, *self.local_shape), dtype=torch.float64)
             distributed.recv(mine, 0)
             return mine.numpy()
+        self._require(fields, self.shape, replicas)
         parts = np.split(fields, np.cumsum(self.rows)[:-1], axis=-2)
         for process in range(1, processes.count()):
             distributed.send(torch.from_numpy(np.ascontiguousarray(parts[process])), process)
         return np.ascontiguousarray(parts[0])
+
+    def _require(self, fields: np.ndarray, shape: tuple[int, int], replicas: int | None = None) -> None:
+        """Raise ValueError on fields of which a neighbour would receive another number of bytes than it waits for."""
+        wanted = fields.shape[:-2] if replicas is None else (replicas,)
+        if fields.dtype != np.float64 or fields.shape != (*wanted, *shape):
+            raise ValueError(
+                f"fields are {fields.dtype} of shape {fields.shape}, but this part of the torus of {self.shape[0]} x "
+                f"{self.shape[1]} sites has {shape[0]} x {shape[1]}: give float64 of shape {(*wanted, *shape)}"
+            )
 
 
 class SlabForces:
@@ -91,10 +103,12 @@ class SlabForces:
 
     ``reach``: rows further away do not influence a force; a network's receptive radius, and at least 1 for the classical force. The
     slab with its halo is handed to ``force_field``, which must take any torus, as one of its own: the forces where it closes
-    wrongly are dropped. Raises ValueError where a slab is thinner than the reach.
+    wrongly are dropped. Raises ValueError where a slab is thinner than the reach, or the reach is no positive whole number.
     """
 
     def __init__(self, force_field: ForceField, slab: Slab, reach: int) -> None:
+        if reach != int(reach) or reach < 1:
+            raise ValueError(f"a reach of {reach} rows: give a whole number, at least 1 for the classical force")
         if processes.count() > 1 and min(slab.rows) < reach:
             raise ValueError(
                 f"slabs of {min(slab.rows)} rows are thinner than the reach of the force, {reach}: use at most "
@@ -129,6 +143,11 @@ def quench_in_slabs(
     steps, the whole lattice is gathered and shown to the recorder of process 0, which alone reads and writes; any number of
     processes can go on from its checkpoint, and gives the same numbers if the force field does for any tiling.
     """
+    if checkpoint_every < 1:
+        raise ValueError(f"checkpoints every {checkpoint_every} steps: give at least 1")
+    mine = (list(map(int, replicas)), seed, tuple(shape), steps)
+    if (first := processes.from_first(lambda: mine)) != mine:
+        raise ValueError(f"this process was given (replicas, seed, shape, steps) = {mine}, the first {first}: give all the same")
     slab = Slab.of(shape)
     engine = Langevin.in_bath(SlabForces(force_field, slab, reach), bath)
     # A slab begins on an even row: its sign of the staggered order is the torus'.

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import torch
 
-from ennforce.dynamics import device
+from ennforce.dynamics import checks, device
 from ennforce.dynamics.device import RUNAWAY
 from ennforce.dynamics.noise import FIELDS, MOMENTA, NOISE, four_normals, normal
 from ennforce.forces import Fields, ForceField
@@ -66,7 +66,7 @@ class State:
         )  # fmt: skip
 
     def on(self, device: str | torch.device) -> State:
-        """The same state as tensors on ``device``."""
+        """The same state as float64 tensors on ``device``."""
         fields, momenta = (torch.as_tensor(array, device=device).clone() for array in (self.fields, self.momenta))
         return replace(self, fields=fields, momenta=momenta)
 
@@ -107,28 +107,27 @@ class Langevin:
     def run(self, state: State, steps: int, recorder: Callable[[State], None] | None = None) -> State:
         """Advance by ``steps`` steps, showing the state to ``recorder`` after each; returns the last state.
 
-        The state shown is updated in place by the next step. Raises DivergenceError as soon as a field is NaN, infinite or absurdly
-        large, naming the step (for tensors, whose device answers late, within ``device.CHECK_EVERY`` steps).
+        The state shown is updated in place by the next step. Raises ValueError where the state or what the force field returns
+        cannot be used (``checks``), and DivergenceError as soon as a field is NaN, infinite or absurdly large, naming the step and
+        the cause (for tensors, whose device answers late, within ``device.CHECK_EVERY`` steps).
         """
+        if steps < 0:
+            raise ValueError(f"{steps} steps cannot be made: the run is over already, or count forwards")
         drift, damping = 0.5 * self.dt / self.mass, np.exp(-self.friction * self.dt)
         kick = np.sqrt(self.mass * self.temperature * (1.0 - damping**2))
         on_host = isinstance(state.fields, np.ndarray)
-        fields, momenta = (x.copy() if on_host else x.clone() for x in (state.fields, state.momenta))
-        replicas = state.replicas if on_host else torch.as_tensor(state.replicas, device=fields.device)
+        fields, momenta, numbers = checks.owned(state)
+        replicas = numbers if on_host else torch.as_tensor(numbers, device=fields.device)
         advance = _kick_drift_bath_drift if on_host else device.kick_drift_bath_drift
         sites = (len(fields), -1)
         for step in range(state.step + 1, state.step + steps + 1):
-            forces = self.force_field.forces(fields)
-            forces = np.ascontiguousarray(forces) if on_host else forces
+            forces = checks.usable(self.force_field.forces(fields), fields)
             lost = advance(
                 fields.reshape(sites), momenta.reshape(sites), forces.reshape(sites),
                 self.dt, drift, damping, kick, np.uint64(state.seed), replicas, step, state.first_block,
             )  # fmt: skip
             if lost:
-                raise DivergenceError(
-                    f"the trajectory diverged at step {step} (largest field {abs(fields).max():.3g}): use a smaller time step "
-                    f"than {self.dt} or a force field that covers these configurations"
-                )
+                raise DivergenceError(checks.why_lost(fields, forces, step, self.dt))
             state = replace(state, fields=fields, momenta=momenta, step=step)
             if recorder is not None:
                 recorder(state)

@@ -56,6 +56,14 @@ def philox_words(counter: list[int], key: list[int]) -> list[int]:
     return [int(word) for word in philox(*(np.uint64(word) for word in [*counter, *key]))]
 
 
+def numbered(replicas: np.ndarray) -> np.ndarray:
+    """Numbers of replicas as int64; raises ValueError unless they are a list of whole numbers of 32 bits, as the noise counts."""
+    numbers = np.asarray(replicas)
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not ((numbers >= 0) & (numbers < 2**32)).all():
+        raise ValueError(f"replicas are {numbers.dtype} of shape {numbers.shape}: give a list of whole numbers from 0 to 2^32 - 1")
+    return np.ascontiguousarray(numbers, dtype=np.int64)
+
+
 def normal(seed: int, stream: int, replicas: np.ndarray, step: int, shape: tuple[int, ...], first_block: int = 0) -> np.ndarray:
     """Standard normal numbers of shape (len(replicas), *shape), each fixed by (seed, stream, replica, step, site).
 
@@ -63,6 +71,7 @@ def normal(seed: int, stream: int, replicas: np.ndarray, step: int, shape: tuple
     """
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed {seed} does not fit into 64 bits: choose one between 0 and 2^64 - 1")
-    values = np.empty((len(replicas), int(np.prod(shape))))
-    _fill(values, np.uint64(seed), stream, np.asarray(replicas, dtype=np.int64), step, first_block)
-    return values.reshape(len(replicas), *shape)
+    numbers = numbered(replicas)
+    values = np.empty((len(numbers), int(np.prod(shape))))
+    _fill(values, np.uint64(seed), stream, numbers, step, first_block)
+    return values.reshape(len(numbers), *shape)

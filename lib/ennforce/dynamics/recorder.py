@@ -17,20 +17,28 @@ log = logging.getLogger("ennforce")
 
 
 def log_spaced_steps(first: int, last: int, count: int) -> np.ndarray:
-    """About ``count`` distinct step numbers from ``first`` to ``last``, evenly spaced in their logarithm, both ends included."""
-    return np.unique(np.round(np.geomspace(max(first, 1), last, count)).astype(int))
+    """About ``count`` distinct step numbers from ``first`` to ``last``, evenly spaced in their logarithm, both ends included.
+
+    Counted from 1, as a logarithm has no zero. Raises ValueError where the last comes before the first, or none is wanted.
+    """
+    first = max(first, 1)
+    if last < first or count < 1:
+        raise ValueError(f"{count} steps from {first} to {last} cannot be spaced in their logarithm: let the last not be before")
+    return np.unique(np.round(np.geomspace(first, last, count)).astype(int))
 
 
 def equally_spaced_steps(last: int, count: int) -> np.ndarray:
-    """About ``count`` distinct step numbers up to ``last``, equally spaced, the last included."""
+    """About ``count`` distinct step numbers up to ``last``, equally spaced, the last included; ValueError where there are none."""
+    if not (last >= 1 and count >= 1):
+        raise ValueError(f"there are no {count} steps up to {last}: ask for at least one of at least one")
     return np.unique(np.round(np.linspace(0, last, count + 1)[1:]).astype(int))
 
 
 class Recorder:
     """Called with every state; keeps ``observe(state)`` at ``steps`` and the fields at ``snapshot_steps``.
 
-    ``observe`` returns a Dataset without a time axis. Every ``interval`` seconds all that was recorded, with the state, is
-    written atomically to ``checkpoint`` (readable by xarray at any time); ``resume`` goes on from there.
+    ``observe`` returns a Dataset without a time axis, of which a copy is kept. Every ``interval`` seconds all that was recorded,
+    with the state, is written atomically to ``checkpoint`` (readable by xarray at any time); ``resume`` goes on from there.
     """
 
     def __init__(
@@ -45,6 +53,8 @@ class Recorder:
         self.observe, self.dt, self.interval = observe, dt, interval
         self.steps, self.snapshot_steps = frozenset(map(int, steps)), frozenset(map(int, snapshot_steps))
         self.checkpoint = Path(checkpoint) if checkpoint else None
+        if self.checkpoint and self.checkpoint.is_dir():
+            raise DataError(f"the checkpoint {self.checkpoint} is a folder: name a file, or move the folder away")
         self._records: list[xr.Dataset] = []
         self._snapshots: list[xr.Dataset] = []
         self._saved = time.monotonic()
@@ -55,8 +65,11 @@ class Recorder:
         if not (due or state.step in self.steps or state.step in self.snapshot_steps):
             return
         state = state.as_arrays()
+        if (due or state.step in self.snapshot_steps) and state.fields.ndim != 3:
+            raise ValueError(f"fields of shape {state.fields.shape} are not (replica, Ly, Lx): keep others by ``observe`` alone")
         if state.step in self.steps:
-            self._records.append(self.observe(state).expand_dims(time=[moment]))
+            # The next step works on the same arrays: what is kept must not be a view of them.
+            self._records.append(self.observe(state).copy(deep=True).expand_dims(time=[moment]))
         if state.step in self.snapshot_steps:
             fields = xr.DataArray(
                 state.fields.astype(np.float32)[None],

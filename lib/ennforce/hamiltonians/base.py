@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, asdict, dataclass, replace
+from dataclasses import fields as fields_of
+from numbers import Real
 from typing import ClassVar, Self
 
 import numpy as np
@@ -11,6 +13,10 @@ import numpy as np
 from ennforce.hamiltonians.blocks import Blocks, DensityMatrix
 from ennforce.lattice import Lattice, Shift
 from ennforce.symmetry import FieldType
+
+# Beyond these, squares and products of energies lose all digits against the hopping, or overflow.
+LARGEST = 1e9
+SMALLEST_TEMPERATURE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,15 @@ class Hamiltonian(ABC):
     filling: float | None = None
 
     def __post_init__(self) -> None:
+        for field in fields_of(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Real) and not abs(float(value)) <= LARGEST:
+                raise ValueError(f"{field.name} = {value} of the model is not a number below {LARGEST:g}: choose units near t")
+        if 0 < self.temperature < SMALLEST_TEMPERATURE:
+            raise ValueError(
+                f"temperature {self.temperature} is too low to tell from zero in double precision: use {SMALLEST_TEMPERATURE:g} "
+                f"or more"
+            )
         if not self.temperature > 0:
             raise ValueError(
                 f"temperature {self.temperature} is not positive: the electronic force needs a finite electron temperature"
@@ -99,10 +114,14 @@ class Hamiltonian(ABC):
         return {"name": type(self).__name__.lower(), "lattice": lattice, **values}
 
     def check_fields(self, fields: np.ndarray) -> np.ndarray:
-        """The fields as float64; raises unless they are finite and end in the shape of a configuration."""
+        """The fields as float64; raises ValueError unless they are real, finite, and end in the shape of a configuration."""
+        if np.iscomplexobj(fields):
+            raise ValueError("fields are complex numbers: classical fields are real; give their real part if that is what you mean")
         fields = np.asarray(fields, dtype=float)
         if fields.shape[-len(self.field_shape) :] != self.field_shape:
             raise ValueError(f"fields of shape {fields.shape} do not end in {self.field_shape}, the shape of one configuration")
+        if not fields.size:
+            raise ValueError(f"fields of shape {fields.shape} hold no configuration: give at least one")
         if not np.isfinite(fields).all():
             raise ValueError(f"{np.count_nonzero(~np.isfinite(fields))} field values are NaN or infinite: no force exists there")
         return fields

@@ -24,14 +24,16 @@ class DoubleWell:
     stiffness: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.stiffness > 0:
-            raise ValueError(f"stiffness {self.stiffness} must be positive: without it no site knows of its neighbours")
+        if not 0 < self.stiffness < np.inf:
+            raise ValueError(f"stiffness {self.stiffness} must be positive and finite: without it no site knows of its neighbours")
         if self.lattice.name != "square":
             raise ValueError(f"the double well lives on the square lattice, not on a {self.lattice}: use Lattice.square")
         self.lattice.stagger()  # raises on odd lengths
 
     def forces(self, fields: np.ndarray) -> np.ndarray:
         """-dE/dQ, shape of ``fields`` (..., Ly, Lx)."""
+        if fields.shape[-2:] != self.lattice.shape or not fields.size:
+            raise ValueError(f"fields of shape {fields.shape} do not end in {self.lattice.shape}, the shape of one configuration")
         batch = np.ascontiguousarray(fields, dtype=float).reshape(-1, *self.lattice.shape)
         return _forces(batch, self.stiffness).reshape(fields.shape)
 
