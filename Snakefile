@@ -61,7 +61,15 @@ else:
             result("models/enn/card.md"),
 
 
-# One line for a job on the terminal, not the list of its files.
+onerror:
+    # Last of all, when Snakemake has said what it has to say.
+    atexit.register(print, *last_words(log), sep="\n", file=sys.stderr)
+
+
 for job in workflow.rules:
+    # One line for a job on the terminal, not the list of its files.
     name = f"{job.name} {{wildcards}}" if job.has_wildcards() else job.name
     job.message = job.message or f"{name}: {job.docstring or ''}"
+    # It runs again when what its script is made of changes.
+    if job.script and "code" not in job.params.keys():
+        job.set_params(code=code_of(job.script))

@@ -44,15 +44,13 @@ class Node:
 
     @property
     def parents(self) -> list[str]:
-        """Input files that hold data, not source code."""
-        files = [f for name, f in self.input.items() if name not in ("sources", "script")]
-        return [f for entry in files for f in (entry if isinstance(entry, list) else [entry])]
+        """Every input file."""
+        return [f for entry in self.input.values() for f in (entry if isinstance(entry, list) else [entry])]
 
     @property
     def checkpoint(self) -> Path:
         """Where this node keeps its state between kills: named by all that decides its result, so never taken for another's."""
-        files = [f for entry in self.input.values() for f in (entry if isinstance(entry, list) else [entry])]
-        content = [self.rule, self.wildcards, self.params, [file_digest(f) for f in files]]
+        content = [self.rule, self.wildcards, self.params, [file_digest(f) for f in self.parents]]
         return self._states / f"{self.name}-{text_digest(content)}"
 
     @property

@@ -10,7 +10,8 @@ SLURM, GENERIC = (yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read
 
 
 def test_both_profiles_ask_for_the_same():
-    for key in ("jobs", "retries", "rerun-incomplete", "latency-wait", "default-resources", "set-resources", "groups"):
+    same = ("jobs", "retries", "rerun-incomplete", "rerun-triggers", "latency-wait", "default-resources", "set-resources", "groups")
+    for key in same:
         assert SLURM[key] == GENERIC[key], key
 
 

@@ -5,7 +5,6 @@ rule structure:
     """Three domain sizes of every replica."""
     input:
         observables=result("trajectories", "{run}_{engine}_{chunk}.nc"),
-        sources=sources("analysis"),
     output:
         lengths=result("analysis", "structure", "{run}_{engine}_{chunk}.nc"),
     log:
@@ -21,7 +20,6 @@ rule ensemble:
     input:
         observables=chunk_files(["trajectories"]),
         lengths=chunk_files(["analysis", "structure"]),
-        sources=sources("analysis"),
     output:
         ensemble=result("analysis", "ensemble_{run}_{engine}.nc"),
     log:
@@ -39,7 +37,6 @@ rule growth:
     """Effective exponents of the domain sizes and the scaling collapse."""
     input:
         ensemble=result("analysis", "ensemble_{run}_{engine}.nc"),
-        sources=sources("analysis"),
     output:
         growth=result("analysis", "growth_{run}_{engine}.nc"),
     log:
@@ -58,7 +55,6 @@ rule growth_table:
     """Exponents of the large quench and of its variants, with what differs between them."""
     input:
         growths=[result("analysis", f"growth_{run}_network.nc") for run in QUENCHES],
-        sources=sources("tables"),
     output:
         csv=result("analysis", "growth.csv"),
         markdown=report(
@@ -88,7 +84,6 @@ rule walls:
     """Where the domain walls of the large quench are and which way they face."""
     input:
         ensemble=result("analysis", "ensemble_large_network.nc"),
-        sources=sources("analysis", "observables"),
     output:
         walls=result("analysis", "walls.nc"),
     log:
@@ -101,8 +96,6 @@ rule walls:
 
 rule barrier:
     """What a domain wall must climb to move by one site: why growth is fast or freezes."""
-    input:
-        sources=sources("model", "electrons", "barrier"),
     output:
         barrier=result("analysis", "barrier.json"),
     log:

@@ -5,7 +5,6 @@ rule energies:
     """Grand potentials of the comparison's snapshots, both engines' by the same solver."""
     input:
         ensemble=result("analysis", "ensemble_comparison_{engine}.nc"),
-        sources=sources("model", "electrons"),
     output:
         energies=result("analysis", "energies_comparison_{engine}.nc"),
     log:
@@ -27,7 +26,6 @@ rule compare:
         kpm=result("analysis", "ensemble_comparison_kpm.nc"),
         energies_network=result("analysis", "energies_comparison_network.nc"),
         energies_kpm=result("analysis", "energies_comparison_kpm.nc"),
-        sources=sources("analysis", "checks"),
     output:
         comparison=result("analysis", "comparison.json"),
         csv=result("analysis", "comparison.csv"),
@@ -56,7 +54,6 @@ rule equilibrium:
             ]
             for engine in ("network", "kpm")
         },
-        sources=sources("analysis", "checks"),
     output:
         equilibrium=result("analysis", "equilibrium.json"),
         csv=result("analysis", "equilibrium.csv"),
@@ -76,8 +73,6 @@ rule equilibrium:
 
 rule equilibrate:
     """One stationary state, from which every driver starts."""
-    input:
-        sources=sources("model", "electrons", "dynamics"),
     output:
         state=result("analysis", "conservation", "start.nc"),
     log:
@@ -103,7 +98,6 @@ rule conserve:
     input:
         state=result("analysis", "conservation", "start.nc"),
         model=driver_files,
-        sources=sources("model", "electrons", "networks", "dynamics"),
     output:
         energies=result("analysis", "conservation", "{driver}.nc"),
     log:
@@ -126,7 +120,6 @@ rule conservation:
     """Drift and kinetic temperature of every driver."""
     input:
         energies=[result("analysis", "conservation", f"{name}.nc") for name in DRIVERS],
-        sources=sources("checks"),
     output:
         conservation=result("analysis", "conservation.json"),
         csv=result("analysis", "conservation.csv"),
@@ -150,7 +143,6 @@ rule divergence:
     """Trajectories from the same states with the same noise."""
     input:
         model=network_files(result("models", "enn")),
-        sources=sources("model", "electrons", "networks", "dynamics", "checks"),
     output:
         distances=result("analysis", "divergence.nc"),
         rates=result("analysis", "divergence.json"),
@@ -177,7 +169,6 @@ rule timestep:
             for n in range(len(STUDY.timestep.dts))
         ],
         large=result("analysis", "ensemble_large_network.nc"),
-        sources=sources("analysis", "checks"),
     output:
         timestep=result("analysis", "timestep.json"),
         csv=result("analysis", "timestep.csv"),
@@ -209,7 +200,6 @@ rule plot_dynamics:
         energies_network=result("analysis", "energies_comparison_network.nc"),
         energies_kpm=result("analysis", "energies_comparison_kpm.nc"),
         comparison=result("analysis", "comparison.json"),
-        sources=[*drawing("dynamics"), *sources("checks")],
     output:
         **figure_files("dynamics"),
     log:
@@ -223,7 +213,6 @@ rule plot_equilibrium:
     input:
         equilibrium=result("analysis", "equilibrium.json"),
         distributions=result("analysis", "equilibrium.nc"),
-        sources=drawing("equilibrium"),
     output:
         **figure_files("equilibrium"),
     log:
@@ -237,7 +226,6 @@ rule plot_conservation:
     input:
         conservation=result("analysis", "conservation.json"),
         energies=rules.conservation.input.energies,
-        sources=drawing("conservation"),
     output:
         **figure_files("conservation"),
     log:
@@ -251,7 +239,6 @@ rule plot_divergence:
     input:
         distances=result("analysis", "divergence.nc"),
         rates=result("analysis", "divergence.json"),
-        sources=drawing("divergence"),
     output:
         **figure_files("divergence"),
     log:
@@ -264,7 +251,6 @@ rule plot_timestep:
     """Figure: bias against the time step."""
     input:
         timestep=result("analysis", "timestep.json"),
-        sources=drawing("timestep"),
     output:
         **figure_files("timestep"),
     log:

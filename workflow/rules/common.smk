@@ -1,5 +1,5 @@
-# The study, paths, and the source files that each stage depends on.
-import os
+# The study, its paths, and the code that a job depends on.
+import atexit
 import re
 import sys
 from pathlib import Path
@@ -12,6 +12,7 @@ if Path(sys.executable).exists():
     sys.executable = re.sub(r"([^\w./-])", r"\\\1", sys.executable)
 
 from ennforce.config import ConfigError, load_study
+from ennforce.sources import digest
 from ennforce.sweep import sweep_points
 
 try:
@@ -37,41 +38,22 @@ def benchmark_of(name):
     return result("benchmarks", f"{name}.tsv")
 
 
-# A rule reruns when a source file of its own stage changes, not when any other does.
-ROOMS = {
-    "model": ["lattice.py", "symmetry", "hamiltonians"],
-    "electrons": ["electrons", "forces.py"],
-    "dynamics": ["dynamics"],
-    "barrier": ["dynamics/barrier.py"],
-    "networks": ["networks", "forces.py"],
-    "training": ["training"],
-    "metrics": ["training/metrics.py"],
-    "frontier": ["training/frontier.py", "tables.py"],
-    "observables": ["analysis/structure.py", "analysis/walls.py"],
-    "checks": [
-        *(
-            f"analysis/{name}.py"
-            for name in ("swaps", "comparison", "equilibrium", "stability", "timestep")
-        ),
-        "tables.py",
-    ],
-    "tables": ["tables.py"],
-    "analysis": ["analysis"],
-    "style": ["plotting/style.py"],
-}
+def code_of(script, unused=""):
+    """A parameter of a job that changes with the source code its result depends on, and with nothing else."""
+    path = (ROOT / "scripts" / Path(script).name).resolve()
+    return lambda wildcards: digest(path, unused)
 
 
-def sources(*rooms):
-    """Files of the package that a stage's results depend on; a file named in ROOMS counts to its own room, not to its folder's."""
-    package = ROOT / "lib" / "ennforce"
-    entries = [package / entry for room in rooms for entry in ROOMS[room]]
-    named = [package / entry for room in ROOMS.values() for entry in room]
-    files = [
-        file
-        for entry in entries
-        for file in (sorted(set(entry.glob("*.[pc]*")) - set(named)) if entry.is_dir() else [entry])
-    ]
-    return [os.path.relpath(file) for file in dict.fromkeys(files)]
+def last_words(log):
+    """What each failed job said last, in one line; ``log`` is Snakemake's own, which names the logs of those that failed."""
+    failed = dict.fromkeys(re.findall(r"^ +log: (.*) \(check log", Path(log).read_text(), re.M))
+    said = {Path(name): Path(name).read_text() for name in failed if Path(name).exists()}
+    for path, text in said.items():
+        errors = re.findall(r"^\S+ \S+ ERROR (.*)", text, re.M)
+        if errors:
+            yield errors[-1]
+        elif not re.search(r"finished in \S+$", text.strip()):  # else a retry went well
+            yield f"{path.stem} ended without a message, as when it is killed for want of memory: its log is {path}"
 
 
 def chunks(run):
@@ -94,9 +76,10 @@ def force_inputs(wildcards):
     return [] if wildcards.engine == "kpm" else network_files(result("models", "enn"))
 
 
-def engine_sources(wildcards):
-    engine = "electrons" if wildcards.engine == "kpm" else "networks"
-    return sources("model", engine, "dynamics", "observables")
+def engine_code(wildcards):
+    """As every job's, less what only the other engine needs."""
+    unused = "NetworkForces" if wildcards.engine == "kpm" else "KPMForces"
+    return code_of("trajectory.py", unused)(wildcards)
 
 
 def chunk_files(folder):
@@ -171,15 +154,6 @@ CATEGORIES = {
 
 def figures(names):
     return [result("figures", f"{name}.{kind}") for name in names for kind in ("svg", "png")]
-
-
-def drawing(name):
-    """The figure's own source files."""
-    return [
-        os.path.relpath(ROOT / "scripts" / f"plot_{name}.py"),
-        os.path.relpath(ROOT / "lib" / "ennforce" / "plotting" / f"{name}.py"),
-        *sources("style"),
-    ]
 
 
 def figure_files(name):

@@ -5,8 +5,6 @@ SAMPLES = ["random", *(f"quench_{n}" for n in range(STUDY.data.trajectories))]
 
 rule sample_random:
     """Random configurations: uncorrelated fields, each site normal, with spreads log-spaced over a range."""
-    input:
-        sources=sources("model"),
     output:
         configurations=result("data", "samples", "random.nc"),
     log:
@@ -24,8 +22,6 @@ rule sample_random:
 
 rule sample_quench:
     """Snapshots of one quench, run with KPM forces."""
-    input:
-        sources=sources("model", "electrons", "dynamics"),
     output:
         configurations=result("data", "samples", "quench_{number}.nc"),
     log:
@@ -50,7 +46,6 @@ rule label:
     """Electronic forces of sampled configurations, by KPM."""
     input:
         configurations=result("data", "samples", "{sample}.nc"),
-        sources=sources("model", "electrons"),
     output:
         labelled=result("data", "labelled", "{sample}.nc"),
     log:
@@ -71,7 +66,6 @@ rule assemble:
     input:
         random=result("data", "labelled", "random.nc"),
         quenches=[result("data", "labelled", f"{sample}.nc") for sample in SAMPLES[1:]],
-        sources=sources("training"),
     output:
         dataset=result("data", "dataset.nc"),
     log:
@@ -88,7 +82,6 @@ rule verify_labels:
     """Check a few labels of each kind by exact diagonalisation."""
     input:
         dataset=result("data", "dataset.nc"),
-        sources=sources("model", "electrons"),
     output:
         check=result("data", "label_check.json"),
     log:

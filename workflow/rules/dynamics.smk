@@ -5,7 +5,6 @@ rule trajectory:
     """Quench a chunk of replicas, driven by the network or by KPM."""
     input:
         model=force_inputs,
-        sources=engine_sources,
     output:
         observables=result("trajectories", "{run}_{engine}_{chunk}.nc"),
     log:
@@ -22,5 +21,6 @@ rule trajectory:
         margin=STUDY.solver.spectral_margin,
         method=STUDY.solver.method,
         seed=STUDY.seed,
+        code=engine_code,
     script:
         "../../scripts/trajectory.py"

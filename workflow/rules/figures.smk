@@ -8,8 +8,6 @@ LARGE = {
 
 rule plot_symmetry:
     """Figure: shells of neighbours and the irreps in them."""
-    input:
-        sources=[*drawing("symmetry"), *sources("model")],
     output:
         **figure_files("symmetry"),
     log:
@@ -25,7 +23,6 @@ rule plot_training:
     input:
         history=result("models", "enn", "history.csv"),
         model=result("models", "enn", "model.json"),
-        sources=drawing("training"),
     output:
         **figure_files("training"),
     log:
@@ -39,7 +36,6 @@ rule plot_parity:
     input:
         predictions=result("models", "enn", "predictions.nc"),
         metrics=result("models", "enn", "metrics.json"),
-        sources=drawing("parity"),
     output:
         **figure_files("parity"),
     log:
@@ -52,7 +48,6 @@ rule plot_snapshots:
     """Figure: domains of one replica after the quench."""
     input:
         ensemble=LARGE["ensemble"],
-        sources=drawing("snapshots"),
     output:
         **figure_files("snapshots"),
     log:
@@ -65,7 +60,6 @@ rule plot_structure_factor:
     """Figure: structure factor against wave number and time."""
     input:
         ensemble=LARGE["ensemble"],
-        sources=drawing("structure_factor"),
     output:
         **figure_files("structure_factor"),
     log:
@@ -78,7 +72,6 @@ rule plot_growth:
     """Figure: domain sizes and effective exponents."""
     input:
         **LARGE,
-        sources=drawing("growth"),
     output:
         **figure_files("growth"),
     log:
@@ -91,7 +84,6 @@ rule plot_collapse:
     """Figure: dynamical scaling."""
     input:
         **LARGE,
-        sources=drawing("collapse"),
     output:
         **figure_files("collapse"),
     log:
@@ -106,7 +98,6 @@ rule plot_variants:
         growths=[
             result("analysis", f"growth_{run}_network.nc") for run in ("large", *STUDY.variants)
         ],
-        sources=drawing("variants"),
     output:
         **figure_files("variants"),
     log:
@@ -126,7 +117,6 @@ rule plot_walls:
     input:
         **LARGE,
         walls=result("analysis", "walls.nc"),
-        sources=drawing("walls"),
     output:
         **figure_files("walls"),
     log:
@@ -139,7 +129,6 @@ rule plot_barrier:
     """Figure: the energy that a wall must climb to move."""
     input:
         barrier=result("analysis", "barrier.json"),
-        sources=drawing("barrier"),
     output:
         **figure_files("barrier"),
     log:
@@ -152,7 +141,6 @@ rule plot_movie:
     """Movie of the domains."""
     input:
         ensemble=LARGE["ensemble"],
-        sources=drawing("movie"),
     output:
         gif=report(
             result("figures", "movie.gif"),

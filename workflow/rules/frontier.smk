@@ -5,7 +5,6 @@ rule train_alternative:
     """Train another network on the same data, on one thread: equal time is then equal computing."""
     input:
         dataset=result("data", "dataset.nc"),
-        sources=sources("model", "networks", "training"),
     output:
         model=frontier("{group}", "{member}", "model.json"),
         weights=frontier("{group}", "{member}", "weights.pt"),
@@ -30,7 +29,6 @@ rule evaluate_alternative:
         dataset=result("data", "dataset.nc"),
         model=frontier("{group}", "{member}", "model.json"),
         weights=frontier("{group}", "{member}", "weights.pt"),
-        sources=sources("model", "networks", "training", "metrics"),
     output:
         metrics=frontier("{group}", "{member}", "metrics.json"),
     log:
@@ -63,7 +61,6 @@ rule time_forces:
         dataset=result("data", "dataset.nc"),
         models=files_of(ALTERNATIVES, "model.json"),
         weights=files_of(ALTERNATIVES, "weights.pt"),
-        sources=sources("model", "electrons", "networks", "metrics", "frontier"),
     output:
         timing=frontier("timing.json"),
     log:
@@ -88,7 +85,6 @@ rule frontier_table:
         timing=frontier("timing.json"),
         models=files_of(ALTERNATIVES, "model.json"),
         metrics=files_of(ALTERNATIVES, "metrics.json"),
-        sources=sources("frontier"),
     output:
         csv=frontier("comparison.csv"),
         comparison=frontier("comparison.json"),
@@ -112,7 +108,6 @@ rule learning_curve:
     input:
         models=files_of(EFFICIENCY, "model.json"),
         metrics=files_of(EFFICIENCY, "metrics.json"),
-        sources=sources("frontier"),
     output:
         csv=frontier("learning_curve.csv"),
         curve=frontier("learning_curve.json"),
@@ -154,7 +149,6 @@ use rule label as label_elsewhere with:
     """Electronic forces of these snapshots, by KPM."""
     input:
         configurations=frontier("extrapolation", "samples", "{number}.nc"),
-        sources=sources("model", "electrons"),
     output:
         labelled=frontier("extrapolation", "labelled", "{number}.nc"),
     log:
@@ -174,7 +168,6 @@ rule extrapolate:
         labelled=[frontier("extrapolation", "labelled", f"{number}.nc") for number in CASES],
         models=[result("models", "enn", "model.json"), *files_of(ALTERNATIVES, "model.json")],
         weights=[result("models", "enn", "weights.pt"), *files_of(ALTERNATIVES, "weights.pt")],
-        sources=sources("model", "networks", "metrics", "frontier"),
     output:
         csv=frontier("extrapolation.csv"),
         markdown=report(
@@ -196,7 +189,6 @@ rule plot_frontier:
     """Figure: force error against cost."""
     input:
         comparison=frontier("comparison.json"),
-        sources=drawing("frontier"),
     output:
         **figure_files("frontier"),
     log:
@@ -209,7 +201,6 @@ rule plot_learning_curve:
     """Figure: force error against the amount of data."""
     input:
         curve=frontier("learning_curve.json"),
-        sources=drawing("learning_curve"),
     output:
         **figure_files("learning_curve"),
     log:

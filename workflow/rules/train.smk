@@ -5,7 +5,6 @@ rule train:
     """Train the study's network."""
     input:
         dataset=result("data", "dataset.nc"),
-        sources=sources("model", "networks", "training"),
     output:
         model=result("models", "enn", "model.json"),
         weights=result("models", "enn", "weights.pt"),
@@ -31,7 +30,6 @@ rule evaluate:
         dataset=result("data", "dataset.nc"),
         model=result("models", "enn", "model.json"),
         weights=result("models", "enn", "weights.pt"),
-        sources=sources("model", "networks", "training", "metrics"),
     output:
         predictions=result("models", "enn", "predictions.nc"),
         metrics=result("models", "enn", "metrics.json"),
