@@ -14,7 +14,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import numba
 import numpy as np
 import torch
 
@@ -128,11 +127,11 @@ def throughput() -> list[dict]:
     """Site updates a second of the kernel, and the fraction of the multiply-add peak it reaches."""
     model, fields = snapshot(64)
     peak = multiply_add_peak()
-    rows, every = [], numba.get_num_threads()
+    rows, every = [], torch.get_num_threads()
     for dtype in (np.float32, np.float64):
         for radius in (3, 4, 6, 8, 12):
             for threads in sorted({1, every}):
-                numba.set_num_threads(threads)
+                torch.set_num_threads(threads)
                 engine = ChebyshevEngine(Stencil.of(model.blocks(fields)).scaled(5.5, 0.0, dtype), (), np.ones((1, 128)))
                 window = window_around("square", radius, engine.stencil.shifts)
                 sites = np.arange(fields.size)
@@ -141,7 +140,7 @@ def throughput() -> list[dict]:
                 share = rate * MULTIPLY_ADDS / (threads * peak / bits)
                 rows.append({"dtype": dtype.__name__, "radius": radius, "threads": threads, "updates": rate, "fraction": share})
                 print(rows[-1], flush=True)
-        numba.set_num_threads(every)
+        torch.set_num_threads(every)
     rows.append({"dtype": "peak of one core, float32 multiply-adds", "radius": "", "threads": 1, "updates": peak, "fraction": 1.0})
     return rows
 
@@ -226,7 +225,6 @@ def main() -> None:
     parser.add_argument("--kwant-python", help="interpreter of an environment with kwant")
     parser.add_argument("--scaling-point", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    torch.set_num_threads(numba.get_num_threads())
     if arguments.scaling_point:
         return scaling_point(arguments.scaling_point)
     arguments.output.mkdir(parents=True, exist_ok=True)

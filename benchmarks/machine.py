@@ -25,7 +25,7 @@ def description() -> str:
         model = fields.get("model name", model)
         flags = ", AVX-512" if "avx512f" in fields.get("flags", "") else ", AVX2" if "avx2" in fields.get("flags", "") else ""
     return (
-        f"{model}{flags}, {numba.get_num_threads()} threads; Python {platform.python_version()}, numpy {np.__version__}, "
+        f"{model}{flags}, {torch.get_num_threads()} threads; Python {platform.python_version()}, numpy {np.__version__}, "
         f"scipy {scipy.__version__}, torch {torch.__version__}, numba {numba.__version__}"
     )
 

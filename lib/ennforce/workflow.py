@@ -188,10 +188,7 @@ def _logging(node: Node) -> None:
 
 
 def set_threads(count: int) -> None:
-    """Threads of numba's and torch's pools; OpenMP's and BLAS's are set by Snakemake."""
-    import numba
-
-    numba.set_num_threads(min(count, numba.get_num_threads()))
+    """Torch's threads, which solvers, dynamics and networks of the package all take; BLAS's are set by Snakemake."""
     if "torch" in sys.modules:
         import torch
 

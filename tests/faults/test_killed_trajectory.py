@@ -4,7 +4,6 @@ import multiprocessing
 import time
 from pathlib import Path
 
-import numba
 import numpy as np
 import torch
 import xarray as xr
@@ -26,7 +25,7 @@ BATH = {
 
 def trajectory(folder: Path, interval: float) -> None:
     """Run, or go on with, one small network-driven quench; the result and the last state end in ``folder``."""
-    torch.set_num_threads(1), numba.set_num_threads(1)
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     model = Holstein(Lattice.square(24, 24), temperature=0.05)
     network = EquivariantNetwork(Architecture(width=1, depth=2, first_radius=1, separable=True), 0.7, 0.2)

@@ -5,15 +5,12 @@ Both give, for many start sites, f(H)[element, start] from a window around each,
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Protocol
 
-import numba
 import numpy as np
 
+from ennforce import threads
 from ennforce.electrons.kernels import LANES, chebyshev, rational, recursion
 from ennforce.electrons.stencil import Shift2, Stencil, Window
 
@@ -207,16 +204,6 @@ class RecursionEngine(_Local):
 
 
 def in_threads(function: Callable, sites: np.ndarray, largest: int) -> list:
-    """function(chunk) for chunks of sites in whole LANES, over numba's number of threads; results in order."""
-    threads = numba.get_num_threads()
-    size = min(largest, max(LANES, -(-len(sites) // (4 * threads * LANES)) * LANES))
-    chunks = [sites[start : start + size] for start in range(0, len(sites), size)]
-    if threads == 1 or len(chunks) == 1:
-        return [function(chunk) for chunk in chunks]
-    return list(_pool(threads, os.getpid()).map(function, chunks))
-
-
-@lru_cache(maxsize=4)
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """One pool for each number of threads; a forked process has its own."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="ennforce")
+    """function(chunk) for chunks of sites in whole LANES, shared out among threads; results in order."""
+    size = min(largest, max(LANES, -(-len(sites) // (4 * threads.number() * LANES)) * LANES))
+    return threads.mapped(function, [sites[start : start + size] for start in range(0, len(sites), size)])
