@@ -1,4 +1,4 @@
-"""Force fields: one protocol and three makers — exact diagonalisation, kernel polynomials, a trained network (PHYSICS P2).
+"""Force fields: one protocol, and makers: exact diagonalisation, local expansions, a trained network (PHYSICS P2).
 
 Every maker returns the *total* force F = electronic + classical, in the shape of the fields, ``(..., Ly, Lx)``.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -14,8 +15,9 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import torch
 
-from ennforce.electrons import Electrons, ExactElectrons, solve
+from ennforce.electrons import Electrons, ExactElectrons, local, solve
 from ennforce.electrons.bounds import MARGIN
+from ennforce.electrons.tuning import cheapest
 from ennforce.hamiltonians import DensityMatrix, Hamiltonian, from_parameters
 from ennforce.networks import ForceNetwork
 from ennforce.networks.export import TiledNetwork, load_model
@@ -120,6 +122,39 @@ class KPMForces(_ElectronicForces):
         omega = self.solve(configuration, energy=True).grand_potential
         assert omega is not None
         return omega
+
+
+class LocalForces(_ElectronicForces):
+    """Forces by local expansions of a fixed effort, O(N): the least cost, no guarantee.
+
+    Either ``order`` Chebyshev coefficients or ``steps`` Lanczos steps with at most ``poles`` poles, everywhere in windows of
+    ``radius``. Lanczos steps serve gapped order; they take no model of fixed filling and give no energies. The error depends on the
+    configuration: weak fields at low temperature need far wider windows than strong order. ``tuned`` finds the effort on a sample.
+    Results depend on the configuration alone, never on earlier calls.
+    """
+
+    def __init__(
+        self, model: Hamiltonian, *, radius: int, order: int | None = None, steps: int | None = None, poles: int = 5
+    ) -> None:
+        super().__init__(model)
+        self.effort = local.Effort(radius, order, steps, poles)
+        if steps and model.filling is not None:
+            raise ValueError(f"Lanczos steps find no chemical potential for filling {model.filling}: give an order instead")
+
+    @classmethod
+    def tuned(cls, model: Hamiltonian, fields: np.ndarray, rms: float = 1e-2) -> LocalForces:
+        """Of the least predicted cost at which the electronic force errs by ``rms`` of its standard deviation on ``fields``.
+
+        fields: (..., Ly, Lx), a sample of what will come, compared there with verified solutions; some ten thousand sites are
+        enough. Raises ValueError where no effort reaches it.
+        """
+        return cls(model, **asdict(cheapest(model, fields, rms)))
+
+    def density_matrix(self, configuration: np.ndarray) -> DensityMatrix:
+        return local.density_matrix(self.model, configuration, self.effort)
+
+    def _grand_potential(self, configuration: np.ndarray) -> float:
+        return local.grand_potential(self.model, configuration, self.effort)
 
 
 class NetworkForces:

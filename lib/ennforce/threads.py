@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -35,7 +36,7 @@ def parts(count: int, least: int) -> list[tuple[int, int]]:
     """range(count) as (first, last but one) of at most one part for each thread, none much shorter than ``least``."""
     pieces = max(1, min(number(), count // least))
     edges = [count * piece // pieces for piece in range(pieces + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 @lru_cache(maxsize=4)

@@ -12,7 +12,7 @@ GRID = 2000  # points on which the approximation is made and checked
 GROWTH = 1.25  # widths are rounded up to powers of this, so that like spectra share one approximation
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)
 def _unit_poles(level: int, tolerance: float) -> tuple[np.ndarray, np.ndarray, float]:
     """f(x) = 1 / (1 + e^x) on |x| <= GROWTH^level as constant + 2 Re sum residues / (poles - x), poles above the axis."""
     width = GROWTH**level
@@ -40,6 +40,29 @@ def fermi_poles(half_width: float, temperature: float, mu: float, tolerance: flo
 
     Holds for |E - mu| <= ``half_width``; the poles lie in the upper half plane. Raises ValueError where none are found.
     """
-    level = int(np.ceil(np.log(max(half_width / temperature, 10.0)) / np.log(GROWTH)))
-    poles, residues, constant = _unit_poles(level, tolerance)
+    poles, residues, constant = _unit_poles(_level(half_width, temperature), tolerance)
     return mu + temperature * poles, temperature * residues, constant
+
+
+def _level(half_width: float, temperature: float) -> int:
+    """The power of GROWTH that holds the half width in temperatures."""
+    return int(np.ceil(np.log(max(half_width / temperature, 10.0)) / np.log(GROWTH)))
+
+
+def few_poles(count: int, half_width: float, temperature: float, mu: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """The most accurate sum of at most ``count`` poles, otherwise as ``fermi_poles``; raises ValueError where none is as short."""
+    poles, residues, constant = _few_unit_poles(_level(half_width, temperature), count)
+    return mu + temperature * poles, temperature * residues, constant
+
+
+@lru_cache(maxsize=32)
+def _few_unit_poles(level: int, count: int) -> tuple[np.ndarray, np.ndarray, float]:
+    found = None
+    for tolerance in 0.2 * 0.5 ** np.arange(30):
+        fit = _unit_poles(level, float(tolerance))
+        if len(fit[0]) > count:
+            break
+        found = fit
+    if found is None:
+        raise ValueError(f"no sum of {count} poles is a Fermi function over {GROWTH**level:.3g} temperatures: allow more poles")
+    return found

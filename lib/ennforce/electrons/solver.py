@@ -20,7 +20,6 @@ from ennforce.electrons.poles import fermi_poles
 from ennforce.electrons.stencil import Shift2, Stencil, two_axes
 from ennforce.electrons.windows import Radius, Windows
 from ennforce.hamiltonians import DensityMatrix, Hamiltonian
-from ennforce.lattice import Shift
 
 METHODS = ("auto", "chebyshev", "recursion")
 FLOORS = {"float32": 1e-4, "float64": 1e-10}  # tolerances that the recursion's rounding allows
@@ -121,7 +120,7 @@ class _Solution:
             values = windows.everywhere(engine, radius)
         else:
             values, radius, error = windows.verified(engine)
-        density = self._density_matrix(values[0])
+        density = self.stencil.density_matrix(values[0], self.model.density_bonds)
         omega = float(np.einsum("ooi->", values[1][:, : self.stencil.orbitals])) if len(values) > 1 else None
         name = "recursion" if recursion else "chebyshev"
         number = float(density.occupation.sum())
@@ -177,15 +176,6 @@ class _Solution:
                 engine.steps = steps
                 return engine
         return None
-
-    def _density_matrix(self, values: np.ndarray) -> DensityMatrix:
-        """Values (orbitals, elements, sites) as blocks: element (r + s, a) of column (r, o) is rho[r, r + s][o, a] conjugated."""
-        b, shape = self.stencil.orbitals, self.model.lattice.shape
-        parts = values.reshape(b, -1, self.stencil.planes, *shape)
-        elements = parts if self.stencil.planes == b else parts[:, :, :b] - 1j * parts[:, :, b:]
-        blocks = np.moveaxis(elements, (0, 2), (-2, -1))
-        shifts: tuple[Shift, ...] = self.model.density_bonds
-        return DensityMatrix(blocks[0], dict(zip(shifts, blocks[1:], strict=True)))
 
 
 def local_density_of_states(

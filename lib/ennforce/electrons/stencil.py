@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from ennforce.hamiltonians import Blocks
+from ennforce.hamiltonians import Blocks, DensityMatrix
 from ennforce.lattice import Lattice, Shift
 
 Shift2 = tuple[int, int]
@@ -95,6 +95,13 @@ class Stencil:
     def reach(self) -> Shift2:
         """The longest hop along rows and along columns."""
         return (max((abs(s[0]) for s in self.shifts), default=0), max((abs(s[1]) for s in self.shifts), default=0))
+
+    def density_matrix(self, values: np.ndarray, bonds: tuple[Shift, ...]) -> DensityMatrix:
+        """Values (orbitals, elements, sites) as blocks: element (r + s, a) of column (r, o) is rho[r, r + s][o, a] conjugated."""
+        parts = values.reshape(self.orbitals, -1, self.planes, *self.lattice.shape)
+        elements = parts if self.planes == self.orbitals else parts[:, :, : self.orbitals] - 1j * parts[:, :, self.orbitals :]
+        blocks = np.moveaxis(elements, (0, 2), (-2, -1))
+        return DensityMatrix(blocks[0], dict(zip(bonds, blocks[1:], strict=True)))
 
     def gershgorin(self) -> tuple[float, float]:
         """An interval that surely holds the spectrum."""
