@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from ennforce.config import Study
 from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice
 from ennforce.networks import KINDS, Architecture, ForceNetwork, build
 from ennforce.networks.descriptor_mlp import Descriptors
 from ennforce.networks.export import TiledNetwork, load_model, save_model
+from ennforce.networks.irrep_mlp import Gate
+from ennforce.networks.layers import torus_pad
 from ennforce.networks.neighbourhood import NeighbourhoodIrreps
 from ennforce.training.augmentation import augmented
 from ennforce.training.metrics import equivariance_error
@@ -188,13 +191,43 @@ def test_couplings_are_complete_and_equivariant(square_group):
 
 
 def test_the_irrep_network_has_its_published_size():
-    """45 = 9 + 3 + 6 + 5 + 2 x 11 inputs; 143 k weights: linear maps, and pairs of different channels for every irrep they make."""
+    """45 = 9 + 3 + 6 + 5 + 2 x 11 inputs; weights of linear maps and of pairs of different channels; a bias for each gate."""
     irreps = NeighbourhoodIrreps()
     assert irreps.copies == {"A1": 9, "A2": 3, "B1": 6, "B2": 5, "E": 11}
     flat = irreps.filters.flatten(1)
     torch.testing.assert_close((flat @ flat.T).diagonal(), torch.ones(45, dtype=torch.float64))
-    network = build(Architecture("irrep_mlp", width=32, depth=4))
-    assert sum(p.numel() for p in network.parameters()) == 142914
+    published = Study().frontier.models["irrep_mlp"]
+    network = build(Architecture(**published.model_dump(include={"kind", "width", "depth"})))
+    sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
+    biases = sum(size for name, size in sizes.items() if "bias" in name)
+    assert (sum(sizes.values()) - biases, biases) == (142914, 220)
+
+
+def test_gates_of_the_irrep_network_are_bounded_and_continuous():
+    """sign(y) sigmoid(|y| + b) beyond a hundredth, for E along its direction; nothing jumps at zero."""
+    gate = Gate({"A1": 3, "E": 3}).double()
+    for bias in gate.biases.values():
+        torch.nn.init.normal_(bias)
+    x = torch.tensor([-40.0, -1.0, -0.3, 0.3, 1.0, 40.0], dtype=torch.float64).expand(3, 1, 6)
+    doublet = torch.cat([0.6 * x, -0.8 * x], dim=1)
+    found = gate({"A1": x, "E": doublet})
+    for label, direction in (("A1", torch.ones(1)), ("E", torch.tensor([0.6, -0.8]))):
+        expected = x.sign() * torch.sigmoid(x.abs() + gate.biases[label][:, None, None])
+        torch.testing.assert_close(found[label], expected * direction[:, None].double(), rtol=0, atol=1e-3)
+        assert float(found[label].detach().abs().max()) < 1.0
+    tiny = gate({"A1": 1e-9 * x, "E": torch.zeros_like(doublet)})
+    assert float(tiny["A1"].detach().abs().max()) < 1e-5 and bool((tiny["E"] == 0).all())
+
+
+def test_inputs_of_one_irrep_are_scaled_by_their_largest_alike():
+    fields = torch.randn(3, 1, 12, 12)
+    network = build(SMALL["irrep_mlp"], field_scale=0.7)
+    network.calibrate(fields)
+    irreps = network.irreps(torus_pad(fields / 0.7, network.receptive_radius))
+    torch.testing.assert_close(network.largest, torch.stack([x.abs().max() for x in irreps.values()]))
+    turned = build(SMALL["irrep_mlp"], field_scale=0.7)
+    turned.calibrate(-fields.transpose(-1, -2))
+    torch.testing.assert_close(turned.largest, network.largest)
 
 
 def test_descriptors_are_45_invariants_and_nine_carry_the_sign():

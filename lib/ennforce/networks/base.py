@@ -63,6 +63,9 @@ class ForceNetwork(nn.Module, ABC):
     def response(self, fields: torch.Tensor) -> torch.Tensor:
         """Scaled forces on the inner sites from scaled fields with their halo."""
 
+    def calibrate(self, fields: torch.Tensor) -> None:
+        """Fix further scales by the training fields (batch, C, *lattice), before training; most networks have none."""
+
     def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
         """Scaled forces from scaled fields on a torus. Deep networks pad layer by layer: on small tori a halo costs more."""
         return self.response(torus_pad(fields, self.receptive_radius))

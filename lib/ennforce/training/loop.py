@@ -154,6 +154,7 @@ class _Training:
         self.forces = torch.as_tensor(training.forces, device=device)
         self.variance = float(training.forces.var())
         self.network = build(architecture, float(training.fields.std()), self.variance**0.5).to(device)
+        self.network.calibrate(self.fields)
         self.step = self.best_step = self.since = 0
         self.elapsed = 0.0  # seconds spent on steps; validation does not count
         self.predict: Callable[[torch.Tensor], torch.Tensor] = self.network.on_torus
