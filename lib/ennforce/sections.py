@@ -143,7 +143,7 @@ class Training(Section):
     steps: Count = 10000
     batch: Annotated[int, Field(ge=1, description="configurations a step")] = 1
     learning_rate: Positive = 3e-2
-    seconds: Annotated[Positive, Field(description="time for the steps, which are then only a bound")] | None = None
+    seconds: Annotated[Positive, Field(description="CPU time for the steps, which are then only a bound")] | None = None
     validate_every: Annotated[int, Field(ge=1, description="steps")] = 500
     patience: (
         Annotated[
@@ -277,7 +277,7 @@ class Alternative(Network):
 
     learning_rate: Positive | None = None
     batch: Count | None = None
-    seconds: Annotated[Positive, Field(description="training time, where it is not the comparison's")] | None = None
+    seconds: Annotated[Positive, Field(description="CPU time of training, where it is not the comparison's")] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32, description="of weights and order, where it is not the study's")] | None = None
 
 
@@ -325,7 +325,7 @@ class Frontier(Section):
     """Networks trained on the same data for the same time, beside kernel polynomials and exact diagonalisation."""
 
     models: Annotated[dict[Name, Alternative], Field(min_length=1)] = ALTERNATIVES
-    seconds: Annotated[Positive, Field(description="training time of each network")] = 100.0
+    seconds: Annotated[Positive, Field(description="CPU time of each network's training")] = 100.0
     fractions: Annotated[
         list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1, description="of the training data, for the learning curve")
     ] = [0.05, 0.1, 0.25, 0.5, 1.0]

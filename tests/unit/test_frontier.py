@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ennforce.networks import Architecture, EquivariantNetwork
 from ennforce.tables import as_csv, as_markdown
-from ennforce.training.frontier import cost_at_error, median_seconds, on_square, power_law
+from ennforce.training.frontier import cost_at_error, lowest_by, median_seconds, on_square, power_law
 from ennforce.training.metrics import jacobian_antisymmetry
 
 
@@ -28,6 +28,10 @@ def test_what_few_points_leave_open_is_none():
     assert power_law([10, 20], [0.2, 0.1])["exponent"] == pytest.approx(1.0)
     assert power_law([10, 20], [0.2, 0.1])["exponent_error"] is None
     assert power_law([10], [0.2]) == {"exponent": None, "exponent_error": None, "prefactor": None}
+
+
+def test_the_lowest_error_up_to_a_mark():
+    assert lowest_by([5, 10, 25, 99], [10, 20, 30], [0.3, 0.1, 0.2]) == [None, 0.3, 0.1, 0.1]
 
 
 def test_tables_hold_every_row():

@@ -217,3 +217,28 @@ rule frontier:
         frontier("learning_curve.csv"),
         frontier("extrapolation.csv"),
         files_of(COMPARED, "card.md"),
+
+
+rule convergence:
+    """What each network of the comparison reached, in how many steps and how much time, and whether it had stopped improving."""
+    input:
+        models=files_of(ALTERNATIVES, "model.json"),
+        metrics=files_of(ALTERNATIVES, "metrics.json"),
+        histories=files_of(ALTERNATIVES, "history.csv"),
+    output:
+        csv=frontier("convergence.csv"),
+        markdown=frontier("convergence.md"),
+    log:
+        log_of("convergence"),
+    benchmark:
+        benchmark_of("convergence")
+    params:
+        names=[name for name, _ in ALTERNATIVES.values()],
+    script:
+        "../../scripts/convergence.py"
+
+
+rule converged:
+    """Networks trained until they stop improving: snakemake --cores N converged --configfile config/converged.yaml"""
+    input:
+        rules.convergence.output,

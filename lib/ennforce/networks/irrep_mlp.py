@@ -17,7 +17,7 @@ from ennforce.symmetry import PointGroup
 
 Irreps = dict[str, torch.Tensor]  # by label, each (copies, dim, sites)
 SITES = 2048  # worked on at once; measured: a quarter faster than 512 or 8192
-ROUNDING = 0.01  # length over which a gate passes through zero, of inputs that reach 1
+ROUNDING = 0.1  # length over which a gate passes through zero, of inputs that reach 1; at 0.01 single precision is too coarse
 
 
 class TensorProductLayer(nn.Module):

@@ -60,3 +60,8 @@ def cost_at_error(error: float, errors: Sequence[float], costs: Sequence[float])
     """What a method costs at ``error``: ln cost by ln error between its points, beyond them the nearest point's cost."""
     order = np.argsort(errors)
     return float(np.exp(np.interp(np.log(error), np.log(errors)[order], np.log(costs)[order])))
+
+
+def lowest_by(marks: Sequence[float], reached: Sequence[float], errors: Sequence[float]) -> list[float | None]:
+    """The lowest of ``errors`` up to each mark, where ``reached`` says what each took; None before the first."""
+    return [min((error for at, error in zip(reached, errors, strict=True) if at <= mark), default=None) for mark in marks]

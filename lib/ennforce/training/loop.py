@@ -42,9 +42,9 @@ RECENT = 0.1  # window of the weight average, as a share of the steps so far
 class Recipe:
     """How to train, at most for ``steps`` and ``seconds``; batch and ``validate_every`` in configurations and steps.
 
-    By ``seconds``, learning rate, average and validations follow the time spent on steps. With ``patience``, a number of
-    validations, the rate falls on plateaus and the training ends when that no longer helps (``plateaus``); what has been done
-    then does not depend on the bounds.
+    By ``seconds`` of CPU time, learning rate, average and validations follow what of it was spent on steps. With ``patience``, a
+    number of validations, the rate falls on plateaus and the training ends when that no longer helps (``plateaus``); what has
+    been done then does not depend on the bounds.
     """
 
     steps: int
@@ -60,7 +60,7 @@ class Recipe:
 class Trained:
     """The best network of a training, its history, rows (step, training loss, validation error), both relative, and its end.
 
-    ``seconds``: spent on steps up to each row. ``stopped``: by "patience", "time" or "steps".
+    ``seconds``: CPU time spent on steps up to each row. ``stopped``: by "patience", "time" or "steps".
     """
 
     network: ForceNetwork
@@ -113,9 +113,9 @@ def fit(
     resumed(run.step)
     last_saved = time.monotonic()
     while not run.finished:
-        started = time.monotonic()
+        started = time.process_time()  # equal time is then equal computing, whatever else the machine does
         run.advance()
-        run.elapsed += time.monotonic() - started
+        run.elapsed += time.process_time() - started
         if recipe.seconds is not None:
             run.elapsed = processes.from_first(lambda: run.elapsed)  # one clock, or they would not stop together
         if run.due:
@@ -156,7 +156,7 @@ class _Training:
         self.network = build(architecture, float(training.fields.std()), self.variance**0.5).to(device)
         self.network.calibrate(self.fields)
         self.step = self.best_step = self.since = 0
-        self.elapsed = 0.0  # seconds spent on steps; validation does not count
+        self.elapsed = 0.0  # seconds of CPU time spent on steps; validation does not count
         self.predict: Callable[[torch.Tensor], torch.Tensor] = self.network.on_torus
         if processes.count() > 1:
             # Said of filters with one input channel, too small to matter.
