@@ -9,6 +9,7 @@ import torch
 from ennforce import processes
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import attribute, file_digest, provenance, read_dataset, write_atomically
+from ennforce.limits import reach
 from ennforce.networks import Architecture
 from ennforce.networks.export import save_model
 from ennforce.training.dataset import Samples, nested_subset, with_total_force
@@ -30,6 +31,11 @@ def train(node: Node, device: str) -> None:
     dataset = nested_subset(dataset, p["fraction"], p["seed"])
     model = from_parameters(attribute(dataset, "model"))
     architecture = Architecture(lattice=model.lattice.name, field_type=str(model.field_type), **p["network"])
+    if min(model.lattice.shape) < 2 * reach(architecture):
+        raise ValueError(
+            f"the network reaches {reach(architecture)} sites, and the data are of {model.lattice}: use at least "
+            f"{2 * reach(architecture)} sites each way (data.shape), or leave this network out (frontier.models)"
+        )
     target = f"forces_{training['target']}"
     trained = fit(
         architecture,

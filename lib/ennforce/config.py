@@ -6,8 +6,10 @@ import re
 import reprlib
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
+from ennforce import limits
+from ennforce.reading import nearest
 from ennforce.sections import (
     VARIANTS,
     Analysis,
@@ -39,9 +41,22 @@ class ConfigError(ValueError):
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
 
 
+LONGEST_NAME = 200
+
 # Names of studies have no =, so that a sweep's points, results/<study>/<key>=<value>,..., take no other study's folder.
-StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9_.]+=[A-Za-z0-9_.=,+-]+)?$")]
+StudyName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9_.]+=[A-Za-z0-9_.=,+-]+)?$"),
+    AfterValidator(lambda name: _short(name)),
+]
 Swept = Annotated[list[Any], Field(min_length=1)]
+
+
+def _short(name: str) -> str:
+    """File systems end names of folders at 255 bytes."""
+    if max(map(len, name.split("/"))) > LONGEST_NAME:
+        raise ValueError(f"a name of a folder with more than {LONGEST_NAME} characters: use a shorter one")
+    return name
 
 
 class Study(Section):
@@ -97,11 +112,33 @@ class Study(Section):
         taken = [name for name in self.variants if re.fullmatch(r"large|comparison|timestep-\d+|equilibrium-\d+", name)]
         if taken:
             raise ValueError(f"variants may not be called {', '.join(taken)}: these are runs of every study")
+        # Drivers of the conservation check are files of one folder, beside its start: no two may share a name.
+        kept = [name for name in self.frontier.models if re.match(r"kpm-|start$", name)]
+        if kept:
+            raise ValueError(f"frontier.models may not be called {', '.join(kept)}: start, and names with kpm-, are others' files")
+        if "enn" in self.conservation.networks:
+            raise ValueError(
+                "conservation.networks names enn, as the study's own network, which is followed anyway, is called there"
+            )
+        lists: dict[str, list] = {
+            "conservation.networks": self.conservation.networks, "conservation.tolerances": self.conservation.tolerances,
+            "frontier.efficiency_models": self.frontier.efficiency_models, "frontier.fractions": self.frontier.fractions,
+            "timestep.dts": self.timestep.dts, "equilibrium.temperatures": self.equilibrium.temperatures,
+        }  # fmt: skip
+        for key, values in lists.items():
+            if len(set(values)) < len(values):
+                raise ValueError(f"{key} = {values} has a value twice: list each once")
         unknown = [name for name in self.conservation.networks if name not in self.frontier.models]
         if unknown:
             raise ValueError(
                 f"conservation.networks names {', '.join(unknown)}, but frontier.models are {', '.join(self.frontier.models)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def possible(self) -> Study:
+        if found := limits.problems(self):
+            raise ValueError("; ".join(found))
         return self
 
     def model_parameters(self, shape: list[int]) -> dict:
@@ -122,6 +159,9 @@ def load_study(content: dict) -> Study:
 def _one_line(problem, content: dict) -> str:
     keys = [str(part) for part in problem["loc"]]
     name = ".".join(keys) or "the configuration"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error" and not keys:
+        return message  # of several sections, which it names
     if problem["type"] == "extra_forbidden":
         section: type[BaseModel] = Study
         for key in keys[:-1]:
@@ -129,12 +169,24 @@ def _one_line(problem, content: dict) -> str:
                 continue
             annotation = section.model_fields[key].annotation
             section = next(a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel))
-        return f"{name} is not a setting: allowed here are {', '.join(section.model_fields)}"
-    message = problem["msg"].removeprefix("Value error, ")
+        allowed = ", ".join(section.model_fields)
+        return f"{name} is not a setting: allowed here are {allowed}{nearest(keys[-1], section.model_fields, _everywhere())}"
     if problem["type"] == "value_error":
-        return f"{name}: {message}"
+        told = "" if isinstance(problem["input"], dict | BaseModel) else f" = {reprlib.repr(problem['input'])}"
+        return f"{name}{told}: {message}"
     # Shortened: a few lines of YAML can refer to a list often enough to make megabytes of it.
     return f"{name} = {reprlib.repr(problem['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _everywhere(section: type[BaseModel] = Study, prefix: str = "") -> list[str]:
+    """Dotted keys of all settings in sections, for what was written into the wrong one."""
+    found = []
+    for key, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found += _everywhere(field.annotation, f"{prefix}{key}.")
+        else:
+            found.append(prefix + key)
+    return found
 
 
 def json_schema() -> dict:

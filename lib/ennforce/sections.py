@@ -8,21 +8,38 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+from ennforce.reading import require_plain
+
+COLDEST = 1e-3  # electron temperature, in t: windows grow as t/T
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+# In t: beyond these bounds nothing is left of the model but one of its terms.
+Energy = Annotated[float, Field(gt=0, le=1e4)]
+EitherEnergy = Annotated[float, Field(ge=-1e4, le=1e4)]
+Temperature = Annotated[float, Field(gt=0, le=1e4)]
+# Fields of 1e4 count as run away.
+Spread = Annotated[float, Field(ge=0, le=1e3)]
+Order = Annotated[float, Field(ge=-1e3, le=1e3)]
+Step = Annotated[float, Field(ge=1e-6, le=1e3)]
+Rate = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 EvenLength = Annotated[int, Field(ge=4, multiple_of=2)]
 Shape = Annotated[list[EvenLength], Field(min_length=2, max_length=2)]
 
 # A name is a part of a path.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def plain(cls, value: Any, info: ValidationInfo) -> Any:
+        require_plain(value, cls.model_fields[info.field_name or ""].annotation)
+        return value
 
 
 class Model(Section):
@@ -30,18 +47,27 @@ class Model(Section):
 
     name: Literal["holstein"] = "holstein"
     lattice: Literal["square"] = "square"
-    t: Positive = 1.0
-    g: Positive = 1.5
-    K: Positive = 0.67
-    kappa: Finite = 0.0
-    electron_temperature: Annotated[Positive, Field(description="T_e of every label and force in the study")] = 0.05
-    chemical_potential: Annotated[Finite, Field(description="0 is half filling, where the force is odd")] = 0.0
+    t: Energy = 1.0
+    g: Energy = 1.5
+    K: Energy = 0.67
+    kappa: EitherEnergy = 0.0
+    electron_temperature: Annotated[Temperature, Field(description="T_e of every label and force in the study")] = 0.05
+    chemical_potential: Annotated[EitherEnergy, Field(description="0 is half filling, where the force is odd")] = 0.0
     filling: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")
     def stable(self) -> Model:
         if not self.K > 4.0 * abs(self.kappa):
             raise ValueError(f"K = {self.K} with kappa = {self.kappa} is elastically unstable: K must exceed 4 |kappa|")
+        if not self.g < 1e3 * 2.0 * (self.K - 4.0 * abs(self.kappa)):
+            raise ValueError(
+                f"g = {self.g} with K = {self.K} and kappa = {self.kappa} orders at fields beyond 1000: use a smaller g"
+            )
+        if self.electron_temperature < COLDEST * self.t:
+            raise ValueError(
+                f"electron_temperature = {self.electron_temperature} is below {COLDEST} t: local solvers then need windows of t/T "
+                f"= {self.t / self.electron_temperature:.2g} sites; use a higher one, or ExactForces from Python on small lattices"
+            )
         if self.filling is not None and self.chemical_potential != 0.0:
             raise ValueError(f"filling = {self.filling} and chemical_potential = {self.chemical_potential} exclude each other")
         return self
@@ -61,13 +87,13 @@ class Solver(Section):
 class Bath(Section):
     """Langevin dynamics (P5), times in 1/t."""
 
-    mass: Positive = 1.0
-    friction: NonNegative = 0.2
-    temperature: Annotated[Positive, Field(description="of the bath after the quench")] = 0.05
-    dt: Positive = 0.4
-    initial_sigma: Annotated[NonNegative, Field(description="spread of Q before the quench")] = 0.1
-    initial_temperature: Annotated[NonNegative, Field(description="of the momenta before the quench")] = 0.05
-    initial_order: Annotated[Finite, Field(description="staggered part of Q before the quench; 0 is disorder")] = 0.0
+    mass: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
+    friction: Annotated[float, Field(ge=0, le=1e4)] = 0.2
+    temperature: Annotated[Temperature, Field(description="of the bath after the quench")] = 0.05
+    dt: Step = 0.4
+    initial_sigma: Annotated[Spread, Field(description="spread of Q before the quench")] = 0.1
+    initial_temperature: Annotated[float, Field(ge=0, le=1e4, description="of the momenta before the quench")] = 0.05
+    initial_order: Annotated[Order, Field(description="staggered part of Q before the quench; 0 is disorder")] = 0.0
 
 
 class Split(Section):
@@ -91,7 +117,8 @@ class Data(Section):
     shape: Shape = [48, 48]
     random_configurations: Annotated[int, Field(ge=3)] = 40
     random_sigmas: Annotated[
-        list[Positive], Field(min_length=2, max_length=2, description="least and largest spread of Q, log-spaced between")
+        list[Annotated[float, Field(gt=0, le=1e3)]],
+        Field(min_length=2, max_length=2, description="least and largest spread of Q, log-spaced between"),
     ] = [0.02, 1.0]
     trajectories: Annotated[int, Field(ge=3, description="quenches, one job each")] = 10
     steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 300
@@ -142,7 +169,7 @@ class Training(Section):
 
     steps: Count = 10000
     batch: Annotated[int, Field(ge=1, description="configurations a step")] = 1
-    learning_rate: Positive = 3e-2
+    learning_rate: Rate = 3e-2
     seconds: Annotated[Positive, Field(description="CPU time for the steps, which are then only a bound")] | None = None
     validate_every: Annotated[int, Field(ge=1, description="steps")] = 500
     patience: (
@@ -194,10 +221,10 @@ class Variant(Section):
     replicas: Annotated[int, Field(ge=2)] | None = None
     chunk: Count | None = None
     time: Annotated[Positive, Field(description="how long, in 1/t")] | None = None
-    temperature: Annotated[Positive, Field(description="of the bath")] | None = None
-    dt: Positive | None = None
-    initial_sigma: NonNegative | None = None
-    initial_order: Finite | None = None
+    temperature: Annotated[Temperature, Field(description="of the bath")] | None = None
+    dt: Step | None = None
+    initial_sigma: Spread | None = None
+    initial_order: Order | None = None
 
 
 class Comparison(Run):
@@ -212,7 +239,7 @@ class Comparison(Run):
 class TimeStep(Section):
     """Quenches with different time steps, on one lattice for the same time, to be held against the first, the finest."""
 
-    dts: Annotated[list[Positive], Field(min_length=2)] = [0.1, 0.2, 0.4, 0.8]
+    dts: Annotated[list[Step], Field(min_length=2)] = [0.1, 0.2, 0.4, 0.8]
     shape: Shape = [64, 64]
     replicas: Annotated[int, Field(ge=2)] = 16
     chunk: Count = 8
@@ -228,15 +255,15 @@ class TimeStep(Section):
 class Equilibrium(Section):
     """Stationary states at several bath temperatures, network against KPM, from an ordered start."""
 
-    temperatures: Annotated[list[Positive], Field(min_length=1, description="in units of bath.temperature")] = [0.6, 1.0, 2.4]
-    initial_order: Finite = 0.8
-    initial_sigma: NonNegative = 0.1
+    temperatures: Annotated[list[Temperature], Field(min_length=1, description="in units of bath.temperature")] = [0.6, 1.0, 2.4]
+    initial_order: Order = 0.8
+    initial_sigma: Spread = 0.1
     shape: Shape = [16, 16]
     replicas: Annotated[int, Field(ge=2)] = 12
     chunk: Count = 6
     steps: Annotated[int, Field(ge=10)] = 800
     observations: Annotated[int, Field(ge=5, description="equally spaced")] = 200
-    discard: Annotated[float, Field(ge=0, lt=1, description="share of the run before it counts as stationary")] = 0.25
+    discard: Annotated[float, Field(ge=0, le=0.9, description="share of the run before it counts as stationary")] = 0.25
 
 
 Tolerance = Annotated[float, Field(ge=1e-8, le=0.1, description="largest error of <n>")]
@@ -262,20 +289,22 @@ class Divergence(Section):
     replicas: Annotated[int, Field(ge=2)] = 4
     time: Annotated[Positive, Field(description="how long, in 1/t")] = 60.0
     observations: Annotated[int, Field(ge=5, description="equally spaced")] = 100
-    perturbation: Annotated[Positive, Field(description="rms of the change in the fields of the network's own pair")] = 1e-6
+    perturbation: Annotated[float, Field(gt=0, le=1, description="rms of the change in the fields of the network's own pair")] = (
+        1e-6
+    )
     tolerance: Annotated[Tolerance, Field(description="of the reference, beside solver.dynamics_tolerance")] = 1e-3
 
 
 class Analysis(Section):
     bootstrap: Annotated[int, Field(ge=20, description="resamplings of the replicas for error bars")] = 400
-    smoothing: Annotated[float, Field(gt=0, description="width in ln t over which the exponent is fitted")] = 0.8
+    smoothing: Annotated[float, Field(gt=0, le=5, description="width in ln t over which the exponent is fitted")] = 0.8
     first_time: Annotated[NonNegative, Field(description="growth is read from here on, in 1/t")] = 5.0
 
 
 class Alternative(Network):
     """A network of the comparison, with what differs from ``training`` and from the comparison's time."""
 
-    learning_rate: Positive | None = None
+    learning_rate: Rate | None = None
     batch: Count | None = None
     seconds: Annotated[Positive, Field(description="CPU time of training, where it is not the comparison's")] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32, description="of weights and order, where it is not the study's")] | None = None

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 import re
 from collections.abc import Mapping
 
 from ennforce.config import ConfigError, load_study
+from ennforce.limits import LARGEST_PLAN, jobs
 
 Point = dict[str, object]  # swept value by dotted key
 
@@ -20,9 +22,16 @@ def sweep_points(content: Mapping) -> dict[str, tuple[Point, dict]]:
 
     Raises ConfigError, one line that names the key, where a setting or a value of it is impossible, or two points are the same.
     """
-    sweep = load_study(dict(content)).sweep
+    study = load_study(dict(content))
+    sweep = study.sweep
     if not sweep:
         return {}
+    count = math.prod(map(len, sweep.values()))
+    if count * jobs(study) > LARGEST_PLAN:
+        raise ConfigError(
+            f"sweep: {count} points of about {jobs(study)} jobs each are more than the {LARGEST_PLAN} jobs that can be planned: "
+            f"sweep fewer values at a time"
+        )
     titles = _titles(list(sweep))
     points: dict[str, tuple[Point, dict]] = {}
     for values in itertools.product(*sweep.values()):
@@ -30,14 +39,14 @@ def sweep_points(content: Mapping) -> dict[str, tuple[Point, dict]]:
         name = ",".join(f"{titles[key]}={_text(key, value)}" for key, value in point.items())
         if name in points:
             raise ConfigError(f"sweep: the point {name} is there twice; list each value once")
-        points[name] = point, _configuration(content, name, point)
+        points[name] = point, _configuration(content, study.study, name, point)
     return points
 
 
-def _configuration(content: Mapping, name: str, point: Point) -> dict:
+def _configuration(content: Mapping, parent: str, name: str, point: Point) -> dict:
     """A study like that of ``content`` with a point's values."""
     own = copy.deepcopy({key: value for key, value in content.items() if key != "sweep"})
-    own["study"] = f"{load_study(dict(content)).study}/{name}"
+    own["study"] = f"{parent}/{name}"
     for key, value in point.items():
         section, (*path, last) = own, key.split(".")
         for part in path:
