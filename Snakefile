@@ -1,6 +1,4 @@
 # From the lattice Hamiltonian to the figures: see README.md. Rules live in workflow/rules, one file a stage.
-import json
-
 from snakemake.utils import min_version
 
 min_version("9.18")
@@ -16,9 +14,13 @@ container: "envs/ennforce.sif"
 include: "workflow/rules/common.smk"
 
 
-# The report opens with the answer, once there is one.
-SUMMARY = Path(result("summary.json"))
-config["summary"] = json.loads(SUMMARY.read_text()) if SUMMARY.exists() else None
+# The report opens with the answer, once there is one; a damaged one is as good as none.
+config["summary"] = None
+if Path(result("summary.json")).exists():
+    try:
+        config["summary"] = read_json(result("summary.json"), signed=True)
+    except DataError as error:
+        warn(f"{error}; the report opens without an answer")
 
 
 report: "workflow/report/study.rst"

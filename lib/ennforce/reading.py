@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Hashable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -65,6 +66,10 @@ def nearest(key: str, allowed: Iterable[str], elsewhere: Iterable[str] = ()) -> 
     return f"; did you mean {found[0]}?" if found else ""
 
 
+class _TwiceError(Exception):
+    pass
+
+
 class _Unique(yaml.SafeLoader):
     """Refuses a mapping with a key that stands there twice, of which YAML would take the last without a word."""
 
@@ -74,17 +79,18 @@ class _Unique(yaml.SafeLoader):
             line = key.start_mark.line + 1
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
-                    raise ValueError(f"{key.value} stands there twice, in lines {seen[key.value]} and {line}: keep one")
+                    raise _TwiceError(f"{key.value} stands there twice, in lines {seen[key.value]} and {line}: keep one")
                 seen[key.value] = line
         return super().construct_mapping(node, deep)
 
 
-def require_unique_keys(path: str | Path) -> None:
-    """Raise ValueError, in one line with file and lines, where a YAML file has a key twice; other errors are left to the reader."""
+@cache
+def repeated_key(path: str | Path) -> str | None:
+    """In one line with file and lines, which key a YAML file has twice; None where it has none, or is no YAML."""
     try:
         yaml.load(Path(path).read_text(encoding="utf-8"), _Unique)  # a safe loader
-    except (OSError, yaml.YAMLError, RecursionError):
-        return
-    except ValueError as error:
-        if "stands there twice" in str(error):
-            raise ValueError(f"{path}: {error}") from None
+    except _TwiceError as error:
+        return f"{path}: {error}"
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):
+        pass  # told by Snakemake, which reads it too
+    return None

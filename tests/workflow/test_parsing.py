@@ -9,6 +9,7 @@ import textwrap
 import pytest
 import yaml
 
+from ennforce.files import write_json
 from ennforce.sources import imported_by
 from tests.workflow.conftest import ROOT
 
@@ -47,6 +48,30 @@ def test_an_impossible_configuration_ends_in_one_line(project, content, message)
     remarks = ("Using workflow specific profile", "Config file config/default.yaml is extended")
     lines = [line for line in done.stdout.splitlines() if line and not line.startswith(remarks)]
     assert len(lines) == 1 and lines[0].startswith("error in the configuration: ") and message in lines[0], lines
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_lines(project):
+    (project.folder / "config" / "twice.yaml").write_text("study: a\nmodel: {g: 1.0}\nmodel: {g: 2.0}\n")
+    done = project.snakemake("-n", "--configfile", "config/twice.yaml")
+    assert done.returncode != 0
+    said = "config/twice.yaml: model stands there twice, in lines 2 and 3: keep one"
+    assert done.stdout.splitlines()[-1].startswith("error in the configuration: ") and said in done.stdout
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "a folder", "flipped", "unsigned"])
+def test_a_damaged_summary_is_as_good_as_none(project, damage):
+    path = project.path("summary.json")
+    write_json(path, {"force_error": {"quench": {"relative": 0.04}}})
+    text = path.read_text()
+    path.unlink()
+    if damage == "a folder":
+        path.mkdir()
+    else:
+        path.write_text({"truncated": text[:30], "empty": "", "flipped": text.replace("0.04", "0.05"), "unsigned": "{}"}[damage])
+    done = project.smoke("-n", "--quiet", "all")
+    assert done.returncode == 0, done.stdout[-2000:]
+    warnings = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1 and "summary.json" in warnings[0] and warnings[0].endswith("the report opens without an answer")
 
 
 def test_the_study_of_the_readme_plans_its_jobs(project):
@@ -114,8 +139,8 @@ def test_importing_the_configuration_is_light():
 def test_rooms_import_downwards_only():
     """docs/design.md: a room imports only from its own floor and those below."""
     floors = {"lattice": 0, "symmetry": 0, "sections": 0, "config": 0, "io": 0, "tables": 0, "processes": 0, "sources": 0}
-    floors |= {"__version__": 0, "limits": 0, "reading": 0, "hamiltonians": 1, "sweep": 2, "electrons": 2, "networks": 2, "forces": 3}
-    floors |= {"dynamics": 4, "training": 4, "analysis": 4, "plotting": 5, "workflow": 5}
+    floors |= {"__version__": 0, "hamiltonians": 1, "sweep": 2, "electrons": 2, "networks": 2, "forces": 3}
+    floors |= {"files": 0, "limits": 0, "reading": 0, "dynamics": 4, "training": 4, "analysis": 4, "plotting": 5, "workflow": 5}
     package = ROOT / "lib" / "ennforce"
     for path in package.rglob("*.py"):
         inside = path.relative_to(package).with_suffix("")

@@ -12,10 +12,21 @@ if Path(sys.executable).exists():
     sys.executable = re.sub(r"([^\w./-])", r"\\\1", sys.executable)
 
 from ennforce.config import ConfigError, load_study
+from ennforce.files import DataError, read_json
+from ennforce.reading import repeated_key
 from ennforce.sources import digest
 from ennforce.sweep import sweep_points
 
+
+def warn(text):
+    """Once, not by every job, which all read this file again."""
+    if workflow.is_main_process:
+        print(f"warning: {text}", file=sys.stderr)
+
+
 try:
+    for told in filter(None, map(repeated_key, workflow.configfiles)):
+        raise ConfigError(told)
     STUDY, POINTS = load_study(config), sweep_points(config)
 except ConfigError as error:
     sys.exit(f"error in the configuration: {error}")
@@ -103,7 +114,7 @@ DRIVERS = {
         for name in STUDY.conservation.networks
         if name != "enn"
     },
-    **{f"kpm-{tolerance:g}": (None, tolerance) for tolerance in STUDY.conservation.tolerances},
+    **{f"kpm-{tolerance}": (None, tolerance) for tolerance in STUDY.conservation.tolerances},
 }
 
 
