@@ -163,6 +163,14 @@ class Network(Section):
     mixed: Annotated[bool, Field(description="odd and even features, joined by the activation; else odd alone")] = True
     separable: Annotated[bool, Field(description="enn, enn_energy: convolutions as stencils, then channels")] = True
 
+    @model_validator(mode="after")
+    def buildable(self) -> Network:
+        if self.kind == "irrep_mlp" and not 2 <= self.depth <= 4:
+            raise ValueError(f"depth = {self.depth}: an irrep_mlp has 2 to 4 layers")
+        if self.kind == "enn_energy" and not self.mixed:
+            raise ValueError("mixed = false: an enn_energy reads an even energy from even features, set it to true")
+        return self
+
 
 class Training(Section):
     """SOAP on the mean square error of the force."""

@@ -23,7 +23,7 @@ def refusal(content: dict) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("depth", "first_radius"), [(1, 1), (3, 2)])
+@pytest.mark.parametrize(("depth", "first_radius"), [(2, 1), (3, 2)])
 def test_the_reach_of_every_kind_is_known_without_building_it(kind, depth, first_radius):
     settings = Network(kind=kind, width=8, depth=depth, first_radius=first_radius)
     network = build(Architecture(**settings.model_dump()))
@@ -32,6 +32,8 @@ def test_the_reach_of_every_kind_is_known_without_building_it(kind, depth, first
 
 def test_every_kind_is_known():
     assert set(KINDS) <= set(get_args(Kind))
+    assert "network: depth = 1: an irrep_mlp has 2 to 4 layers" in refusal({"network": {"kind": "irrep_mlp", "depth": 1}})
+    assert "network: mixed = false: an enn_energy" in refusal({"network": {"kind": "enn_energy", "mixed": False}})
 
 
 DEEP = {"network": {"depth": 64}}
