@@ -1,11 +1,28 @@
-"""Electronic forces of sampled configurations by KPM, at the tolerance of the study; the achieved estimate is stored."""
+"""Electronic forces of sampled configurations by KPM, at the tolerance of the study, or finer where forces are weak."""
 
 import numpy as np
 
+from ennforce.electrons import Electrons
 from ennforce.forces import KPMForces
-from ennforce.hamiltonians import from_parameters
+from ennforce.hamiltonians import Hamiltonian, from_parameters
 from ennforce.io import DataError, provenance, read_dataset, write_dataset
 from ennforce.workflow import Node, run_node
+
+# A label's largest error is at most this share of the rms force of its configuration: small fields are labelled again, finer.
+SHARE = 0.03
+FINEST = 1e-6
+
+
+def labelled(model: Hamiltonian, tolerance: float, fields: np.ndarray, **settings) -> tuple[np.ndarray, Electrons]:
+    """Electronic forces of one configuration, and the solution that they come from."""
+    while True:
+        solver = KPMForces(model, tolerance, **settings)
+        forces = solver.electronic_forces(fields)
+        assert solver.last is not None
+        finer = SHARE * float(np.sqrt(np.mean(forces**2))) / model.force_bound
+        if tolerance <= max(finer, FINEST):
+            return forces, solver.last
+        tolerance = max(0.5 * finer, FINEST)
 
 
 def main(node: Node) -> None:
@@ -14,14 +31,13 @@ def main(node: Node) -> None:
     samples = read_dataset(node.input["configurations"], ["fields", "trajectory"])
     if samples["fields"].shape[-2:] != model.lattice.shape:
         raise DataError(f"{node.input['configurations']} holds lattices of {samples['fields'].shape[-2:]}: sample it again")
-    solver = KPMForces(model, p["tolerance"], margin=p["margin"], method=p["method"])
     forces, errors, steps, methods = [], [], [], []
     for n, fields in enumerate(samples["fields"].values):
-        forces.append(solver.electronic_forces(fields))
-        assert solver.last is not None
-        errors.append(solver.last.error)
-        steps.append(solver.last.steps)
-        methods.append(solver.last.method)
+        force, electrons = labelled(model, p["tolerance"], fields, margin=p["margin"], method=p["method"])
+        forces.append(force)
+        errors.append(electrons.error)
+        steps.append(electrons.steps)
+        methods.append(electrons.method)
         node.progress(n + 1, samples.sizes["sample"], f"{methods[-1]}, {steps[-1]} steps, error <= {errors[-1]:.1e}")
     long_name = "electronic force -<dH_e/dQ>"
     samples["forces_electronic"] = (

@@ -173,7 +173,7 @@ class Network(Section):
 
 
 class Training(Section):
-    """SOAP on the mean square error of the force."""
+    """SOAP on the mean square error of the force, in units of each configuration's mean square force."""
 
     steps: Count = 10000
     batch: Annotated[int, Field(ge=1, description="configurations a step")] = 1

@@ -63,6 +63,15 @@ def test_no_trajectory_is_in_two_splits():
     assert len(Samples.select(data, "train", "quench")) == 15
 
 
+def test_weak_forces_count_as_much_as_strong_ones_down_to_the_floor():
+    strong = samples(3)
+    scales = np.array([1.0, 0.1, 1e-4])[:, None, None, None]
+    mixed = Samples(strong.fields, (strong.forces * scales).astype(np.float32))
+    counted = mixed.weights() * (mixed.forces.astype(float) ** 2).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(counted[:2], 1.0, atol=0.02)
+    assert counted[2] < 1e-3
+
+
 def test_every_split_of_random_configurations_covers_the_whole_range_of_spreads():
     found = spreads(0.02, 1.0, 40)
     assert ((found >= 0.02) & (found <= 1.0)).all()

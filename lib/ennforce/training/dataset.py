@@ -82,6 +82,9 @@ def nested_subset(dataset: xr.Dataset, fraction: float, seed: int) -> xr.Dataset
     return dataset.isel(sample=np.flatnonzero(keep))
 
 
+FLOOR = 0.02  # of the rms force of all samples, below which a configuration's forces count less
+
+
 @dataclass(frozen=True)
 class Samples:
     """Fields and target forces of one split, float32 arrays (sample, component, Ly, Lx)."""
@@ -99,3 +102,12 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.fields)
+
+    def weights(self) -> np.ndarray:
+        """Of each sample's squared error, (sample,): 1 / (its mean square force + floor), so that every size of field counts alike.
+
+        The floor is (``FLOOR`` times the rms force of all samples)^2: forces weaker than that are as small as the errors of strong
+        ones. The unweighted error would give a field of 0.05 times the typical force 1/400 of the weight.
+        """
+        squares = (self.forces.astype(float) ** 2).mean(axis=tuple(range(1, self.forces.ndim)))
+        return 1.0 / (squares + FLOOR**2 * squares.mean())

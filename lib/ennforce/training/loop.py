@@ -58,9 +58,10 @@ class Recipe:
 
 @dataclass
 class Trained:
-    """The best network of a training, its history, rows (step, training loss, validation error), both relative, and its end.
+    """The best network of a training, its history, rows (step, training error, validation error), and its end.
 
-    ``seconds``: CPU time spent on steps up to each row. ``stopped``: by "patience", "time" or "steps".
+    Errors are those of ``relative_error``. ``seconds``: CPU time spent on steps up to each row. ``stopped``: by "patience", "time" or
+    "steps".
     """
 
     network: ForceNetwork
@@ -152,8 +153,8 @@ class _Training:
         self.recipe, self.validation, self.device = recipe, validation, device
         self.fields = torch.as_tensor(training.fields, device=device)
         self.forces = torch.as_tensor(training.forces, device=device)
-        self.variance = float(training.forces.var())
-        self.network = build(architecture, float(training.fields.std()), self.variance**0.5).to(device)
+        self.weights = torch.as_tensor(training.weights(), dtype=self.forces.dtype, device=device)
+        self.network = build(architecture, float(training.fields.std()), float(training.forces.std())).to(device)
         self.network.calibrate(self.fields)
         self.step = self.best_step = self.since = 0
         self.elapsed = 0.0  # seconds of CPU time spent on steps; validation does not count
@@ -218,10 +219,10 @@ class _Training:
         # Every process draws the same numbers and takes its share of them; shares may differ by one configuration.
         chosen = chosen.tensor_split(processes.count())[processes.number()].to(self.device)
         share = len(chosen) / self.recipe.batch
-        fields, forces = self.fields[chosen], self.forces[chosen]
+        fields, forces, weights = self.fields[chosen], self.forces[chosen], self.weights[chosen]
         if self.network.augmented:
             fields, forces = augmented(fields, forces, self.order)
-        loss = ((self.predict(fields) - forces) ** 2).mean() / self.variance * share
+        loss = (((self.predict(fields) - forces) ** 2).flatten(1).mean(1) * weights).mean() * share
         value = float(processes.total(loss.detach()))
         if not math.isfinite(value):
             raise FloatingPointError(
@@ -321,9 +322,9 @@ def predict(network: ForceNetwork, fields: np.ndarray, batch: int = 8) -> np.nda
 
 
 def relative_error(network: ForceNetwork, samples: Samples) -> float:
-    """RMSE over the standard deviation of the true force."""
-    residual = predict(network, samples.fields) - samples.forces
-    return float(np.sqrt(np.mean(residual.astype(float) ** 2)) / samples.forces.astype(float).std())
+    """The measure that training makes small: root mean square over configurations of error by rms force (``Samples.weights``)."""
+    residual = (predict(network, samples.fields) - samples.forces).astype(float)
+    return float(np.sqrt(np.mean((residual**2).reshape(len(samples), -1).mean(axis=1) * samples.weights())))
 
 
 def _rate(done: float) -> float:
