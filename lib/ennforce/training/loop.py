@@ -60,8 +60,8 @@ class Recipe:
 class Trained:
     """The best network of a training, its history, rows (step, training error, validation error), and its end.
 
-    Errors are those of ``relative_error``. ``seconds``: CPU time spent on steps up to each row. ``stopped``: by "patience", "time" or
-    "steps".
+    Errors are those of ``relative_error``. ``seconds``: CPU time spent on steps up to each row. ``stopped``: by "patience", "time"
+    or "steps".
     """
 
     network: ForceNetwork
