@@ -7,7 +7,6 @@ from typing import cast
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from ennforce.networks.base import Architecture
 from ennforce.networks.layers import torus_pad
@@ -158,12 +157,7 @@ class IrrepNetwork(OddNetwork):
         irreps = self.irreps(fields)
         # Sites last: every contraction is then a matrix product over channels.
         parts = zip(*(x.permute(1, 2, 0, 3, 4).flatten(2).split(SITES, dim=2) for x in irreps.values()), strict=True)
-        if torch.is_grad_enabled():
-            # Products of one training batch would fill gigabytes: the backward pass makes them again, part by part.
-            forces = [checkpoint(self._forces, *part, use_reentrant=False) for part in parts]
-        else:
-            forces = [self._forces(*part) for part in parts]
-        return torch.cat(forces).reshape(irreps["A1"][:, 0].shape)
+        return torch.cat([self._forces(*part) for part in parts]).reshape(irreps["A1"][:, 0].shape)
 
     def _forces(self, *values: torch.Tensor) -> torch.Tensor:
         """Forces (sites,) from the neighbourhood's irreps in their order."""
