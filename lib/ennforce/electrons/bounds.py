@@ -30,6 +30,7 @@ def lanczos_window(stencil: Stencil, margin: float = MARGIN) -> SpectralWindow:
         )
     ]
     places, elements = np.array([term[:5] for term in terms], dtype=np.int64), np.array([term[5] for term in terms])
+    firsts = np.searchsorted(places[:, 0], np.arange(stencil.planes + 1))
     # Deterministic, and with weight on every eigenvector for certain practical purposes.
     start = np.random.default_rng(12345).normal(size=(stencil.planes, *stencil.shape))
     size = start.size
@@ -40,7 +41,9 @@ def lanczos_window(stencil: Stencil, margin: float = MARGIN) -> SpectralWindow:
     done, beta = 0, 0.0
     while True:
         wanted = min(done + (FIRST_BATCH if done == 0 else BATCH), most)
-        done = lanczos_steps(stencil.arrays, places, elements, stencil.reach, vector, previous, diagonal, offdiagonal, done, wanted)
+        done = lanczos_steps(
+            stencil.arrays, places, firsts, elements, stencil.reach, vector, previous, diagonal, offdiagonal, done, wanted
+        )
         beta = offdiagonal[done - 1]
         ritz, vectors = eigh_tridiagonal(diagonal[:done], offdiagonal[: done - 1])
         below, above = beta * abs(vectors[-1, 0]), beta * abs(vectors[-1, -1])
@@ -56,11 +59,14 @@ def gershgorin_window(stencil: Stencil) -> SpectralWindow:
 
 
 @numba.njit(fastmath={"contract", "nsz", "reassoc"}, nogil=True, cache=True)
-def lanczos_steps(arrays, places, elements, reach, vector, previous, diagonal, offdiagonal, done, wanted):  # pragma: no cover
+def lanczos_steps(
+    arrays, places, firsts, elements, reach, vector, previous, diagonal, offdiagonal, done, wanted
+):  # pragma: no cover (compiled)
     """Lanczos steps ``done`` to ``wanted`` on the whole torus; returns how many are done, fewer where the space is exhausted.
 
-    places: of each term target plane, source plane, dy, dx, slot of ``arrays`` (-1: uniform ``elements``). vector: the last
-    Lanczos vector with a rim of ``reach``; previous: the one before it, without.
+    places: of each term target plane, source plane, dy, dx, slot of ``arrays`` (-1: uniform ``elements``), in order of
+    target planes, whose first terms are in ``firsts``. vector: the last Lanczos vector with a rim of ``reach``; previous: the one
+    before it, without.
     """
     planes, height, width = previous.shape
     result = np.empty(width)
@@ -83,9 +89,7 @@ def lanczos_steps(arrays, places, elements, reach, vector, previous, diagonal, o
                 older = previous[plane, row]
                 for x in range(width):
                     result[x] = -beta * older[x]
-                for z in range(len(places)):
-                    if places[z, 0] != plane:
-                        continue
+                for z in range(firsts[plane], firsts[plane + 1]):
                     here = vector[places[z, 1], row + top + places[z, 2]]
                     shift = left + places[z, 3]
                     if places[z, 4] < 0:

@@ -17,6 +17,7 @@ from ennforce.electrons.stencil import Shift2, Stencil, Window
 CHUNK = 64 * LANES  # most columns of one call of a kernel
 LOOKBACK = 4  # Lanczos steps whose results must agree
 RESONANT = 0.05  # weight at the Fermi level from which few Lanczos steps are not trusted
+UNROLLED = 10  # most terms of a plane that are compiled one by one: with more they are no longer vectorised
 SHORT_CHUNK = 16 * LANES  # the same where their Lanczos vectors are held, in cache
 
 
@@ -58,15 +59,12 @@ class Layout:
         def flat(plane: int, shift: Shift2) -> int:
             return plane * size + shift[0] * stride + shift[1]
 
-        scalar = stencil.arrays.dtype.type
-        none = ((0, (0, 0), 0.0),)  # a tuple without entries has no type for the compiler
-        uniform = [terms or none for terms in stencil.uniform]
-        self.terms = (
-            tuple(tuple(flat(q - p, s) * LANES for q, s, _ in terms) for p, terms in enumerate(uniform)),
-            tuple(tuple(scalar(e) for _, _, e in terms) for terms in uniform),
-            tuple(tuple(flat(q - p, s) * LANES for q, s, _ in terms) for p, terms in enumerate(stencil.varying)),
-            tuple(tuple(slot * size * LANES for _, _, slot in terms) for terms in stencil.varying),
-        )
+        uniform, varying = stencil.uniform, stencil.varying
+        hops = [[flat(q - p, s) * LANES for q, s, _ in terms] for p, terms in enumerate(uniform)]
+        weights = [[element for _, _, element in terms] for terms in uniform]
+        varying_hops = [[flat(q - p, s) * LANES for q, s, _ in terms] for p, terms in enumerate(varying)]
+        places = [[slot * size * LANES for _, _, slot in terms] for terms in varying]
+        self.terms, self.table = terms_of(hops, weights, varying_hops, places, stencil.arrays.dtype)
         height, self.width = stencil.shape
         if window.torus:
             rims = ((0, 0), (0, height - 1), (0, self.width - 1))
@@ -85,6 +83,19 @@ class Layout:
         """Where the windows of some sites begin in the padded arrays; the last site repeated to whole LANES."""
         rows, columns = np.divmod(sites, self.width)
         return np.pad(rows * self.padded[0] + columns, (0, -len(sites) % LANES), mode="edge")
+
+
+def terms_of(hops: list, weights: list, varying_hops: list, places: list, dtype: np.dtype) -> tuple:
+    """The terms of every plane, as the kernels take them: a few as tuples, many as arrays."""
+    table = None
+    if len(hops[0]) + len(varying_hops[0]) > UNROLLED:
+        offsets, varying_offsets, slots = (np.array(rows, np.int64) for rows in (hops, varying_hops, places))
+        table = offsets, np.array(weights, dtype), varying_offsets, slots
+        hops = weights = varying_hops = places = [[0]]  # not looked at, but typed
+    if not hops[0]:  # a tuple without entries has no type for the compiler
+        hops, weights = [[0]] * len(hops), [[0.0]] * len(hops)
+    numbers = [[dtype.type(weight) for weight in row] for row in weights]
+    return tuple(tuple(map(tuple, rows)) for rows in (hops, numbers, varying_hops, places)), table
 
 
 class _Local:
@@ -129,8 +140,8 @@ class ChebyshevEngine(_Local):
             values = np.empty((len(self.functions), len(layout.elements), len(origins)))
             trace = np.zeros(self.functions.shape[1] if wanted else 0)
             worst = chebyshev(
-                layout.arrays, layout.padded, origins, len(chunk), layout.terms, layout.box, layout.reach, window.spans,
-                window.torus, start, layout.elements, self.functions, self.doubling, values, trace,
+                layout.arrays, layout.padded, origins, len(chunk), layout.terms, layout.table, layout.box, layout.reach,
+                window.spans, window.torus, start, layout.elements, self.functions, self.doubling, values, trace,
             )  # fmt: skip
             return values[..., : len(chunk)], trace, worst
 
@@ -188,8 +199,8 @@ class RecursionEngine(_Local):
             alphas, betas = np.empty((2, steps, len(origins)))
             vectors = np.empty((steps, len(layout.elements), len(origins)))
             recursion(
-                layout.arrays, layout.padded, origins, layout.terms, layout.box, layout.reach, window.spans, window.torus,
-                start, layout.elements, steps, alphas, betas, vectors,
+                layout.arrays, layout.padded, origins, layout.terms, layout.table, layout.box, layout.reach, window.spans,
+                window.torus, start, layout.elements, steps, alphas, betas, vectors,
             )  # fmt: skip
             values = np.zeros((len(counts) + 1, len(layout.elements), len(origins)))
             own = layout.elements == start

@@ -3,7 +3,7 @@
 LANES start sites, each with the window around it, are the innermost axis of every array: one SIMD lane each. So windows are
 centred on their sites, and results do not depend on where the others lie. Arrays are flat and indices unsigned on purpose:
 numba's support for negative indices keeps the compiler from vectorising (a factor 4). Kernels release the GIL; the callers run
-them in threads. Terms come as tuples, whose lengths the compiler knows and unrolls.
+them in threads.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 LANES = 64  # measured: 16 lanes 2.4, 32 lanes 2.9, 64 lanes 3.5, 128 lanes 3.7 10^9 site updates a second, and the same of cache
 FAST = {"contract", "nsz", "reassoc"}  # NaN and infinity keep their meaning
+FEW = 4  # terms that are summed at a time where there are many
 U = np.uint64
 
 
@@ -32,8 +33,20 @@ def gather(arrays, padded_columns, padded_sites, origins, box, reach, coefficien
 
 
 @numba.njit(fastmath=FAST, nogil=True)
-def advance(new, old, coefficients, terms, box, reach, spans, factor, norms, overlaps):  # pragma: no cover (compiled)
-    """old becomes factor H new - old on the sites of ``spans``; norms and overlaps (None: not wanted) gain <old|old>, <old|new>."""
+def advance(new, old, coefficients, terms, table, box, reach, spans, factor, norms, overlaps, sums):  # pragma: no cover (compiled)
+    """old becomes factor H new - old on the sites of ``spans``; norms and overlaps (None: not wanted) gain <old|old>, <old|new>.
+
+    A few terms a plane come as ``terms``, tuples, which the compiler unrolls; many, whose long sums it would not vectorise, as
+    arrays in ``table`` (else None).
+    """
+    if table is not None:
+        advance_many(new, old, coefficients, table, box, reach, spans, factor, norms, overlaps, sums)
+    else:
+        advance_few(new, old, coefficients, terms, box, reach, spans, factor, norms, overlaps)
+
+
+@numba.njit(fastmath=FAST, nogil=True)
+def advance_few(new, old, coefficients, terms, box, reach, spans, factor, norms, overlaps):  # pragma: no cover (compiled)
     offsets, elements, varying_offsets, slots = terms
     rows, columns = box
     stride = columns + 2 * reach[1]
@@ -59,6 +72,54 @@ def advance(new, old, coefficients, terms, box, reach, spans, factor, norms, ove
                         overlaps[U(lane)] += value * new[U(start + lane)]
 
 
+@numba.njit(fastmath=FAST, nogil=True)
+def advance_many(new, old, coefficients, terms, box, reach, spans, factor, norms, overlaps, sums):  # pragma: no cover (compiled)
+    offsets, elements, varying_offsets, slots = terms
+    rows, columns = box
+    stride = columns + 2 * reach[1]
+    size = (rows + 2 * reach[0]) * stride
+    for plane in range(len(offsets)):
+        for row in range(rows):
+            row_start = plane * size + (row + reach[0]) * stride + reach[1]
+            for site in range(row_start + spans[row, 0], row_start + spans[row, 1]):
+                local = (site - plane * size) * LANES
+                start = site * LANES
+                sums[:] = 0.0
+                whole = varying_offsets.shape[1] // FEW * FEW
+                for z in range(0, whole, FEW):
+                    a, b = start + varying_offsets[plane, z], start + varying_offsets[plane, z + 1]
+                    c, d = start + varying_offsets[plane, z + 2], start + varying_offsets[plane, z + 3]
+                    i, j = local + slots[plane, z], local + slots[plane, z + 1]
+                    k, m = local + slots[plane, z + 2], local + slots[plane, z + 3]
+                    for lane in range(LANES):
+                        sums[U(lane)] += (
+                            coefficients[U(i + lane)] * new[U(a + lane)] + coefficients[U(j + lane)] * new[U(b + lane)]
+                            + coefficients[U(k + lane)] * new[U(c + lane)] + coefficients[U(m + lane)] * new[U(d + lane)]
+                        )  # fmt: skip
+                for z in range(whole, varying_offsets.shape[1]):
+                    a, i = start + varying_offsets[plane, z], local + slots[plane, z]
+                    for lane in range(LANES):
+                        sums[U(lane)] += coefficients[U(i + lane)] * new[U(a + lane)]
+                whole = offsets.shape[1] // FEW * FEW
+                for z in range(0, whole, FEW):
+                    a, b = start + offsets[plane, z], start + offsets[plane, z + 1]
+                    c, d = start + offsets[plane, z + 2], start + offsets[plane, z + 3]
+                    p, q, r, s = elements[plane, z], elements[plane, z + 1], elements[plane, z + 2], elements[plane, z + 3]
+                    for lane in range(LANES):
+                        sums[U(lane)] += p * new[U(a + lane)] + q * new[U(b + lane)] + r * new[U(c + lane)] + s * new[U(d + lane)]
+                for z in range(whole, offsets.shape[1]):
+                    a, p = start + offsets[plane, z], elements[plane, z]
+                    for lane in range(LANES):
+                        sums[U(lane)] += p * new[U(a + lane)]
+                for lane in range(LANES):
+                    value = factor * sums[U(lane)] - old[U(start + lane)]
+                    old[U(start + lane)] = value
+                    if norms is not None:
+                        norms[U(lane)] += value * value
+                    if overlaps is not None:
+                        overlaps[U(lane)] += value * new[U(start + lane)]
+
+
 @numba.njit(nogil=True)
 def wrap(vector, planes, box, reach):  # pragma: no cover (compiled)
     """Fill the rim around a torus with its periodic images."""
@@ -77,7 +138,7 @@ def wrap(vector, planes, box, reach):  # pragma: no cover (compiled)
 
 @numba.njit(fastmath=FAST, nogil=True, cache=True)
 def chebyshev(
-    arrays, padded, origins, count, terms, box, reach, spans, torus, start, elements, functions, doubling, values, trace
+    arrays, padded, origins, count, terms, table, box, reach, spans, torus, start, elements, functions, doubling, values, trace
 ):  # pragma: no cover (compiled)
     """Elements of functions of H, summed on the way: values[f, e, n] = sum_m functions[f, m] <element e|T_m|start> for column n.
 
@@ -87,14 +148,17 @@ def chebyshev(
     doubling (None or True): the only element is the start itself, and <T_m|T_m>, <T_m+1|T_m> give two moments a step.
     trace: (order) gains the start's own moments, summed over columns; empty where not wanted. Returns the largest last moment.
     """
-    planes, slots = len(terms[0]), len(arrays) // padded[1]
+    planes = len(terms[0])
+    if table is not None:
+        planes = len(table[0])
+    slots = len(arrays) // padded[1]
     size = (box[0] + 2 * reach[0]) * (box[1] + 2 * reach[1])
     one = arrays.dtype.type(1.0)
     order = functions.shape[1]
     coefficients = np.zeros(slots * size * LANES, arrays.dtype)
     old = np.zeros(planes * size * LANES, arrays.dtype)
     new = np.zeros(planes * size * LANES, arrays.dtype)
-    norms, overlaps = np.empty(LANES, arrays.dtype), np.empty(LANES, arrays.dtype)
+    norms, overlaps, sums = np.empty(LANES, arrays.dtype), np.empty(LANES, arrays.dtype), np.empty(LANES, arrays.dtype)
     first = np.empty(LANES)
     worst = 0.0
     for batch in range(0, len(origins), LANES):
@@ -115,7 +179,8 @@ def chebyshev(
                 norms[:] = 0.0
                 overlaps[:] = 0.0
                 factor = one if m == 0 else one + one
-                advance(new, old, coefficients, terms, box, reach, spans[min(m + 1, len(spans) - 1)], factor, norms, overlaps)
+                level = spans[min(m + 1, len(spans) - 1)]
+                advance(new, old, coefficients, terms, table, box, reach, level, factor, norms, overlaps, sums)
                 old, new = new, old
                 for lane in range(LANES):
                     if m == 0:
@@ -137,7 +202,7 @@ def chebyshev(
                 if torus:
                     wrap(new, planes, box, reach)
                 factor = one if m == 1 else one + one
-                advance(new, old, coefficients, terms, box, reach, spans[min(m, len(spans) - 1)], factor, None, None)
+                advance(new, old, coefficients, terms, table, box, reach, spans[min(m, len(spans) - 1)], factor, None, None, sums)
                 old, new = new, old
                 for e in range(len(elements)):
                     for lane in range(LANES):
@@ -154,19 +219,22 @@ def chebyshev(
 
 @numba.njit(fastmath=FAST, nogil=True, cache=True)
 def recursion(
-    arrays, padded, origins, terms, box, reach, spans, torus, start, elements, steps, alphas, betas, vectors
+    arrays, padded, origins, terms, table, box, reach, spans, torus, start, elements, steps, alphas, betas, vectors
 ):  # pragma: no cover (compiled)
     """Lanczos steps from the start site: alphas, betas (steps, n) of the tridiagonal H and vectors (steps, e, n) at the elements.
 
     Arguments as in ``chebyshev``. A column whose window is exhausted before the last step has beta = 0 from there on.
     """
-    planes, slots = len(terms[0]), len(arrays) // padded[1]
+    planes = len(terms[0])
+    if table is not None:
+        planes = len(table[0])
+    slots = len(arrays) // padded[1]
     size = (box[0] + 2 * reach[0]) * (box[1] + 2 * reach[1])
     one = arrays.dtype.type(1.0)
     coefficients = np.zeros(slots * size * LANES, arrays.dtype)
     old = np.zeros(planes * size * LANES, arrays.dtype)
     new = np.zeros(planes * size * LANES, arrays.dtype)
-    overlaps = np.empty(LANES, arrays.dtype)
+    overlaps, sums = np.empty(LANES, arrays.dtype), np.empty(LANES, arrays.dtype)
     alpha, beta = np.empty(LANES, arrays.dtype), np.empty(LANES, arrays.dtype)
     for batch in range(0, len(origins), LANES):
         gather(arrays, padded[0], padded[1], origins[batch : batch + LANES], box, reach, coefficients)
@@ -182,7 +250,7 @@ def recursion(
             # `old` comes in as beta v_(k-1) and leaves as H v_k - beta v_(k-1).
             overlaps[:] = 0.0
             level = spans[min(k + 1, len(spans) - 1)]
-            advance(new, old, coefficients, terms, box, reach, level, one, None, overlaps)
+            advance(new, old, coefficients, terms, table, box, reach, level, one, None, overlaps, sums)
             for lane in range(LANES):
                 alpha[lane] = overlaps[lane]
                 alphas[k, batch + lane] = alpha[lane]

@@ -128,8 +128,8 @@ class _Steps(_Local):
             alphas, betas = np.empty((2, steps, len(origins)))
             vectors = np.empty((steps, len(layout.elements), len(origins)))
             recursion(
-                layout.arrays, layout.padded, origins, layout.terms, layout.box, layout.reach, window.spans, window.torus,
-                start, layout.elements, steps, alphas, betas, vectors,
+                layout.arrays, layout.padded, origins, layout.terms, layout.table, layout.box, layout.reach, window.spans,
+                window.torus, start, layout.elements, steps, alphas, betas, vectors,
             )  # fmt: skip
             values = np.zeros((len(layout.elements), len(origins)))
             values[layout.elements == start] = constant

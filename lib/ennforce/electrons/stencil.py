@@ -43,6 +43,7 @@ class Stencil:
         uniform: list[list] = [[] for _ in range(planes)]
         varying: list[list] = [[] for _ in range(planes)]
         arrays: list[np.ndarray] = []
+        slots: dict[tuple[bool, bytes], int] = {}  # one for all equal elements, as the parts of a Hermitian block are
         zero = (0,) * lattice.dimension
         for shift, block in ((zero, blocks.onsite), *blocks.hops()):
             real = _real(block, planes // orbitals)
@@ -54,8 +55,11 @@ class Stencil:
                     if block.ndim == 2:
                         uniform[target].append((source, two_axes(shift), float(element)))
                     else:
-                        varying[target].append((source, two_axes(shift), len(arrays)))
-                        arrays.append(element.reshape(two_axes(lattice.shape, 1)))
+                        diagonal = source == target and shift == zero  # it gets the centre of the spectrum subtracted
+                        slot = slots.setdefault((diagonal, element.tobytes()), len(arrays))
+                        varying[target].append((source, two_axes(shift), slot))
+                        if slot == len(arrays):
+                            arrays.append(element.reshape(two_axes(lattice.shape, 1)))
         # Planes of equal length let the compiler unroll their terms; the padding is multiplied by zero.
         longest = max(map(len, uniform))
         uniform = [terms + [(p, (0, 0), 0.0)] * (longest - len(terms)) for p, terms in enumerate(uniform)]
@@ -69,11 +73,14 @@ class Stencil:
         """The stencil of (H - centre) / half_width, with arrays of ``dtype``."""
         arrays = self.arrays / half_width
         uniform = [[(q, s, e / half_width) for q, s, e in terms] for terms in self.uniform]
+        shifted = set()
         # The identity is on the diagonal of every plane: in its on-site array where it has one, else as one more term.
         for plane, terms in enumerate(self.varying):
             slots = [slot for source, shift, slot in terms if source == plane and shift == (0, 0)]
             if slots and np.any(self.arrays[slots[0]]):
-                arrays[slots[0]] -= centre / half_width
+                if slots[0] not in shifted:  # planes share equal arrays
+                    arrays[slots[0]] -= centre / half_width
+                    shifted.add(slots[0])
             else:
                 uniform[plane].append((plane, (0, 0), -centre / half_width))
         longest = max(map(len, uniform))
