@@ -63,8 +63,8 @@ class Layout:
         hops = [[flat(q - p, s) * LANES for q, s, _ in terms] for p, terms in enumerate(uniform)]
         weights = [[element for _, _, element in terms] for terms in uniform]
         varying_hops = [[flat(q - p, s) * LANES for q, s, _ in terms] for p, terms in enumerate(varying)]
-        places = [[slot * size * LANES for _, _, slot in terms] for terms in varying]
-        self.terms, self.table = terms_of(hops, weights, varying_hops, places, stencil.arrays.dtype)
+        slots = [[slot * size * LANES for _, _, slot in terms] for terms in varying]
+        self.terms, self.table = terms_of(hops, weights, varying_hops, slots, stencil.arrays.dtype)
         height, self.width = stencil.shape
         if window.torus:
             rims = ((0, 0), (0, height - 1), (0, self.width - 1))
