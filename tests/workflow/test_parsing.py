@@ -30,6 +30,14 @@ def test_the_comparison_plans_its_jobs(project, name):
         assert f"results/{name}/{file}" in done.stdout
 
 
+def test_the_trainings_to_convergence_are_planned(project):
+    done = project.snakemake("-n", "--quiet", "host", "--configfile", "config/converged.yaml", "--", "converged")
+    assert done.returncode == 0, done.stdout[-2000:]
+    names = ("irrep_mlp", "descriptor_mlp", "gnn", "cnn", "cnn_seed_2", "cnn_seed_3", "enn", "enn_seed_2", "enn_seed_3", "enn_best")
+    for file in ("convergence.csv", *(f"models/{name}/metrics.json" for name in names)):
+        assert f"results/converged/frontier/{file}" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
