@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ennforce.analysis.intervals import CONFIDENCE, half_width
 from ennforce.analysis.stability import drift, mean_and_error, verdict
 from ennforce.io import provenance, read_dataset, write_atomically, write_json
 from ennforce.tables import as_csv, as_markdown
@@ -20,21 +21,23 @@ def main(node: Node) -> None:
         time, energy = isolated["time"].values[settled], isolated["energy"].values[:, settled]
         slope, slope_error = drift(time, energy)
         fluctuation = float(np.mean(energy.std(axis=1)))
-        said = verdict(slope, slope_error, slope * (time[-1] - time[0]), fluctuation)
+        width = half_width(slope_error, len(energy))
+        said = verdict(slope, width, slope * (time[-1] - time[0]), fluctuation)
         late = thermal["kinetic_temperature"].values[:, settled].mean(axis=1)
         kinetic, kinetic_error = mean_and_error(late)
         rows.append({
             "engine": name, "energy_drift": slope, "energy_drift_error": slope_error,
-            "drift_in_standard_errors": slope / slope_error, "verdict": said,
+            "energy_drift_low": slope - width, "energy_drift_high": slope + width, "verdict": said,
             "energy_jump": float(np.mean(energy[:, 0] - isolated["energy"].values[:, 0])),
             "energy_fluctuation": fluctuation,
             "kinetic_temperature": kinetic, "kinetic_temperature_error": kinetic_error,
-            "bath_temperature": node.params["temperature"],
+            "kinetic_temperature_width": half_width(kinetic_error, len(late)), "bath_temperature": node.params["temperature"],
         })  # fmt: skip
     write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))
-    text = f"""Energy a site (t) without friction: its slope after the first quarter of the run, by exact diagonalisation. A
-drift exceeds three standard errors and, over the run, the energy's fluctuation. Kinetic temperature: with friction, of
-momenta half a step behind the fields, whose mean is the bath's.
+    text = f"""Energy per site (t) without friction: its slope per unit time after the first quarter of the run, by exact
+diagonalisation, with an interval of {100 * CONFIDENCE:.0f} % from the spread of the replicas (Student's t). A drift has an
+interval without zero and exceeds, over the run, the energy's own fluctuation; where none is seen, the interval bounds it.
+Kinetic temperature: with friction, of momenta half a step behind the fields, whose mean is the bath's.
 
 {as_markdown(rows)}"""
     write_atomically(node.output["markdown"], lambda path: path.write_text(text, encoding="utf-8"))

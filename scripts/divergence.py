@@ -21,10 +21,7 @@ def main(node: Node) -> None:
     p, bath = node.params, node.params["bath"]
     model = from_parameters(p["model"])
     seed = node.seed(6)
-    start = State.uncorrelated(
-        model.lattice.shape, np.arange(p["replicas"]), seed,
-        sigma=bath["initial_sigma"], mass=bath["mass"], temperature=bath["initial_temperature"],
-    )  # fmt: skip
+    start = State.before_quench(model.lattice, np.arange(p["replicas"]), seed, bath)
     kick = p["perturbation"] * np.random.default_rng(seed).normal(size=start.fields.shape)
     disturbed = replace(start, fields=start.fields + kick)
     steps = round(p["time"] / bath["dt"])

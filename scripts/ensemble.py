@@ -1,9 +1,11 @@
 """All replicas of an ensemble in one file, with means and bootstrap errors."""
 
+import json
+
 import numpy as np
 import xarray as xr
 
-from ennforce.analysis.ensemble import combine
+from ennforce.analysis.ensemble import combine, pooled_error
 from ennforce.io import inherited, provenance, read_dataset, write_dataset
 from ennforce.workflow import Node, run_node
 
@@ -13,7 +15,9 @@ def main(node: Node) -> None:
     lengths = [read_dataset(path, ["length_half"]) for path in node.input["lengths"]]
     merged = [xr.merge([a, b], combine_attrs="drop") for a, b in zip(observables, lengths, strict=True)]
     result = combine(merged, node.params["bootstrap"], np.random.default_rng(node.params["seed"]))
-    result.attrs = provenance(node.parents, **inherited(observables[0]), engine=observables[0].attrs["engine"])
+    errors = [json.loads(chunk.attrs["force_error"]) for chunk in observables if "force_error" in chunk.attrs]
+    facts = {"force_error": pooled_error(errors)} if errors else {}
+    result.attrs = provenance(node.parents, **inherited(observables[0]), engine=observables[0].attrs["engine"], **facts)
     write_dataset(result, node.output["ensemble"])
 
 

@@ -1,4 +1,4 @@
-"""Stationary states at several bath temperatures: network against KPM, with errors and exact tests."""
+"""Stationary states at several bath temperatures: network against KPM, with intervals of their differences and exact tests."""
 
 import numpy as np
 import xarray as xr
@@ -6,6 +6,7 @@ import xarray as xr
 from ennforce.analysis.comparison import paired
 from ennforce.analysis.ensemble import bootstrap_weights, standard_error
 from ennforce.analysis.equilibrium import TITLES, averages, histograms, integrated_autocorrelation, stationary
+from ennforce.analysis.intervals import half_width, jackknife, leave_one_out
 from ennforce.analysis.swaps import curve_test, p_values, swaps
 from ennforce.io import inherited, provenance, read_dataset, write_atomically, write_dataset, write_json
 from ennforce.tables import as_csv
@@ -28,6 +29,7 @@ def main(node: Node) -> None:
     replicas = states[0][0].sizes["replica"]
     resampled, signs = bootstrap_weights(replicas, p["bootstrap"], rng), swaps(replicas, SWAPS, rng)
     rows, statistics, densities, errors = [], {}, [], []
+    removed, claims = leave_one_out(replicas), len(TITLES) * len(p["temperatures"])
     for temperature, pair in zip(p["temperatures"], states, strict=True):
         sites = pair[0].sizes["y"] * pair[0].sizes["x"]
         both = paired(*pair, VARIABLES)
@@ -35,6 +37,7 @@ def main(node: Node) -> None:
         means = [averages(state, flat, temperature, sites) for state in pair]
         spreads = [averages(state, resampled, temperature, sites) for state in pair]
         interval = float(pair[0]["time"][1] - pair[0]["time"][0])
+        without = [averages(state, removed, temperature, sites) for state in pair]
         taus = [interval * integrated_autocorrelation(abs(state["order"]).transpose("replica", "time").values) for state in pair]
         for name in TITLES:
             values = [float(mean[name][0]) for mean in means]
@@ -44,7 +47,9 @@ def main(node: Node) -> None:
             row = {"temperature": temperature, "observable": name}
             for engine, value, width, tau in zip(ENGINES, values, widths, taus, strict=True):
                 row |= {engine: value, f"{engine}_error": width, f"{engine}_autocorrelation_time_of_order": tau}
-            rows.append({**row, "difference_in_standard_errors": (values[0] - values[1]) / max(np.hypot(*widths), 1e-300)})
+            difference, error = jackknife(without[0][name] - without[1][name])
+            width = half_width(error, replicas, claims)
+            rows.append({**row, "difference": difference, "low": difference - width, "high": difference + width})
         each = [histograms(state["fields"].transpose("replica", ...).values, edges) for state in pair]
         stacked = np.vstack(each)
         statistics[f"distribution at T = {temperature:g}"] = curve_test(lambda w, h=stacked: w @ h, signs)[0]

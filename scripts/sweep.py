@@ -1,4 +1,4 @@
-"""One line for each point of a sweep: what was swept, force errors, the smallest p-value, growth exponents."""
+"""One line for each point of a sweep: what was swept, force errors, the verdict on the dynamics, growth exponents."""
 
 import csv
 
@@ -6,17 +6,21 @@ from ennforce.io import read_json, write_atomically
 from ennforce.workflow import Node, run_node
 
 
-def numbers(summary: dict) -> dict[str, float | None]:
+def numbers(summary: dict) -> dict[str, float | str | None]:
     """Of one point; None where nothing could be measured."""
     errors = {f"force_error_{kind}": error["relative"] for kind, error in summary["force_error"].items()}
-    row = {**errors, "smallest_p_value": min(summary["dynamics_p_values"].values())}
+    compared = summary["comparison"]["rows"]
+    row = {**errors, "dynamics": summary["comparison"]["verdict"]}
+    row["different"] = (
+        ", ".join(f"{r['observable']} from t = {r['from']:g}" for r in compared if r["verdict"] == "different") or "none"
+    )
     for name, exponent in summary["growth"].items():
         row |= {f"exponent_{name}": exponent["alpha"], f"exponent_{name}_error": exponent["error"]}
     return row
 
 
 def main(node: Node) -> None:
-    keys = ("force_error", "dynamics_p_values", "growth")
+    keys = ("force_error", "comparison", "growth")
     found = [numbers(read_json(path, keys)) for path in node.input["summaries"]]
     rows = [{"point": n, **p, **f} for n, p, f in zip(node.params["names"], node.params["points"], found, strict=True)]
 
@@ -39,7 +43,7 @@ def cell(row: dict, key: str) -> str:
         return f"{100 * value:.2f} %"
     if key.startswith("exponent"):
         return "not measured" if value is None or row[f"{key}_error"] is None else f"{value:.2f} ± {row[f'{key}_error']:.2f}"
-    return f"{value:.2f}" if key == "smallest_p_value" else str(value)
+    return str(value)
 
 
 run_node(main, globals())

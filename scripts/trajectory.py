@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import xarray as xr
 
+from ennforce.accuracy import force_error
 from ennforce.analysis.structure import OrderObserver
-from ennforce.dynamics import Recorder, equally_spaced_steps, log_spaced_steps, quench
+from ennforce.dynamics import Recorder, State, equally_spaced_steps, log_spaced_steps, quench
 from ennforce.forces import ForceField, KPMForces, NetworkForces
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, write_dataset
@@ -24,9 +26,11 @@ def main(node: Node) -> None:
     else:
         forces = NetworkForces.load(Path(node.input["model"][0]).parent, model, device=device)
     replicas = np.arange(chunk * run["chunk"], min((chunk + 1) * run["chunk"], run["replicas"]))
-    # Both engines start from the same states; the noise is their own, so that their ensembles are independent samples.
+    # Both engines start from the same states. With common noise their trajectories stay together until chaos parts them; with
+    # noise of their own their ensembles are independent samples.
     seed = node.seed(3, *map(ord, node.wildcards["run"]))
-    noise_seed = node.seed(3, *map(ord, node.wildcards["run"] + engine_name))
+    common = run.get("noise") == "common"
+    noise_seed = seed if common else node.seed(3, *map(ord, node.wildcards["run"] + engine_name))
     spaced = log_spaced_steps if run["spacing"] == "log" else lambda first, last, count: equally_spaced_steps(last, count)
     observer = OrderObserver(model.lattice, bath["mass"], model.classical_energy)
     recorder = Recorder(
@@ -43,9 +47,20 @@ def main(node: Node) -> None:
     )  # fmt: skip
     dataset = recorder.dataset()
     facts = {"model": model.parameters(), "bath": bath, "engine": engine_name, "solver": engine_name, "seed": p["seed"]}
+    if engine_name == "kpm":
+        start = State.before_quench(model.lattice, replicas[:1], seed, bath)
+        facts["force_error"] = real_error(forces, dataset["fields"], start, p)
     dataset.attrs = provenance(node.parents, **facts, tolerance=p["tolerance"] if engine_name == "kpm" else "none")
     write_dataset(dataset, node.output["observables"])
     node.checkpoint.unlink(missing_ok=True)
+
+
+def real_error(forces: KPMForces, snapshots: xr.DataArray, start: State, p: dict) -> dict[str, float | str]:
+    """The solver's error at the start, in the first, a middle and the last snapshot of the chunk's first replica."""
+    chosen = sorted({0, (snapshots.sizes["snapshot_time"] - 1) // 2, snapshots.sizes["snapshot_time"] - 1})
+    recorded = snapshots.isel(replica=0, snapshot_time=chosen).transpose("snapshot_time", "y", "x").values
+    fields = np.concatenate([start.fields, recorded.astype(float)])
+    return force_error(forces.model, forces, fields, p["tolerance"], margin=p["margin"], method=p["method"])
 
 
 run_node(main, globals())

@@ -128,6 +128,12 @@ class Study(Section):
         for key, values in lists.items():
             if len(set(values)) < len(values):
                 raise ValueError(f"{key} = {values} has a value twice: list each once")
+        end = self.comparison.steps * self.bath.dt
+        if self.comparison.windows[0] >= end:
+            raise ValueError(
+                f"comparison.windows begin at {self.comparison.windows[0]:g}, after the run ends at {end:g} "
+                f"(comparison.steps x bath.dt): give an earlier window or more steps"
+            )
         unknown = [name for name in self.conservation.networks if name not in self.frontier.models]
         if unknown:
             raise ValueError(

@@ -235,13 +235,45 @@ class Variant(Section):
     initial_order: Order | None = None
 
 
+class Margins(Section):
+    """How far two dynamics may differ and still count as equal, stated before the runs (P11)."""
+
+    length: Annotated[Positive, Field(description="of ln L, each of three domain sizes")] = 0.01
+    structure_factor: Annotated[Positive, Field(description="of ln S at the lowest wave numbers, k <= 2 pi / L")] = 0.02
+    field_square: Annotated[Positive, Field(description="of ln <Q^2>")] = 0.002
+    correlation: Annotated[Positive, Field(description="of ln C at r = 5")] = 0.02
+    order: Annotated[Positive, Field(description="of ln <|m|>")] = 0.02
+    energy: Annotated[Positive, Field(description="of the energy per site, in units of bath.temperature")] = 0.01
+
+
+Tolerance = Annotated[float, Field(ge=1e-8, le=0.1, description="largest error of <n>")]
+
+
 class Comparison(Run):
-    """The same initial states driven by the network and by KPM."""
+    """The same initial states driven by the network and by the solver, pair by pair: are the two dynamics equivalent (P11)?"""
 
     shape: Shape = [64, 64]
-    replicas: Annotated[int, Field(ge=2)] = 16
+    replicas: Annotated[int, Field(ge=2, description="pairs")] = 16
     chunk: Count = 4
     steps: Annotated[int, Field(ge=10)] = 250
+    noise: Annotated[
+        Literal["common", "independent"],
+        Field(description="common: both engines' trajectories stay together until chaos parts them"),
+    ] = "common"
+    tolerance: Annotated[Tolerance, Field(description="of the solver that the network is held against")] = 3e-3
+    windows: Annotated[
+        list[Positive], Field(min_length=1, description="in 1/t, where windows of time begin; the last ends with the run")
+    ] = [1.0, 12.0]
+    margins: Margins = Margins()
+    model: Annotated[
+        str | None, Field(description="folder of another trained network to hold against the solver, as results/default/models/enn")
+    ] = None
+
+    @model_validator(mode="after")
+    def ordered(self) -> Comparison:
+        if sorted(set(self.windows)) != self.windows:
+            raise ValueError(f"windows = {self.windows} must grow, without repetition")
+        return self
 
 
 class TimeStep(Section):
@@ -272,9 +304,6 @@ class Equilibrium(Section):
     steps: Annotated[int, Field(ge=10)] = 800
     observations: Annotated[int, Field(ge=5, description="equally spaced")] = 200
     discard: Annotated[float, Field(ge=0, le=0.9, description="share of the run before it counts as stationary")] = 0.25
-
-
-Tolerance = Annotated[float, Field(ge=1e-8, le=0.1, description="largest error of <n>")]
 
 
 class Conservation(Section):

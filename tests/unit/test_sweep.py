@@ -75,7 +75,11 @@ def test_the_table_has_a_line_for_each_point(tmp_path):
     def summary(error, alpha):
         growth = {"half": {"alpha": alpha, "error": None if alpha is None else 0.03, "from_time": 5.0}}
         errors = {"random": {"relative": 2 * error}, "quench": {"relative": error}}
-        return {"force_error": errors, "dynamics_p_values": {"energy": 0.4, "field_square": 0.07}, "growth": growth}
+        rows = [
+            {"observable": "energy", "from": 1.0, "verdict": "equivalent"},
+            {"observable": "order", "from": 12.0, "verdict": "different"},
+        ]
+        return {"force_error": errors, "comparison": {"verdict": "different", "rows": rows}, "growth": growth}
 
     points = sweep_points({"study": "a", "sweep": {"model.g": [1.4, 1.5]}})
     paths = [tmp_path / f"{n}.json" for n in range(2)]
@@ -93,4 +97,7 @@ def test_the_table_has_a_line_for_each_point(tmp_path):
     assert first["model.g"] == "1.4" and first["point"] == "g=1.4" and float(first["exponent_half_error"]) == 0.03
     assert float(second["force_error_quench"]) == 0.03 and second["exponent_half"] == ""
     table = (tmp_path / "sweep.md").read_text()
-    assert "| 1.4 | 4.00 % | 2.00 % | 0.07 | 0.40 ± 0.03 |" in table and "| 1.5 | 6.00 % | 3.00 % | 0.07 | not measured |" in table
+    assert (
+        "| 1.4 | 4.00 % | 2.00 % | different | order from t = 12 | 0.40 ± 0.03 |" in table
+        and "| 1.5 | 6.00 % | 3.00 % | different | order from t = 12 | not measured |" in table
+    )

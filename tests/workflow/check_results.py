@@ -62,8 +62,11 @@ def problems(study: Path) -> list[str]:
         found.append(f"the force error on quench data is {summary['force_error']['quench']['relative']:.2f}")
     if not summary["equivariance_error"] < 1e-5:
         found.append(f"the equivariance error is {summary['equivariance_error']:.1e}")
-    if not all(0 < p <= 1 for p in summary["dynamics_p_values"].values()):
-        found.append(f"impossible p-values {summary['dynamics_p_values']}")
+    rows = [row for row in summary["comparison"]["rows"] if row["difference"] is not None]
+    if len(rows) < 4 or not all(row["low"] <= row["difference"] <= row["high"] for row in rows):
+        found.append(f"impossible intervals of the comparison: {rows}")
+    if not 0 < summary["comparison"]["solver_force_error"]["rms"] < 0.1:
+        found.append(f"the solver's own force error is {summary['comparison']['solver_force_error']}")
     if "nan" in (study / "summary.md").read_text():
         found.append("the summary shows nan")
     if (study / "report.html").exists():

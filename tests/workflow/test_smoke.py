@@ -54,12 +54,11 @@ def test_data_keep_the_contract(finished):
     np.testing.assert_allclose(square, observed["field_square"], rtol=1e-6)
 
 
-def test_network_and_kpm_start_from_the_same_state(finished):
-    """After one step with noise of their own, the modes of a replica are still those it started with."""
+def test_network_and_kpm_share_start_and_noise(finished):
+    """Until chaos parts them the modes of a replica are nearly the same under both engines, and unlike another replica's."""
     paths = (finished.path("trajectories", f"comparison_{engine}_0.nc") for engine in ("network", "kpm"))
-    modes = np.vstack([np.log(read_dataset(path)["structure_factor"][0]) for path in paths])
-    alike = np.corrcoef(modes)[:2, 2:]
-    assert (np.diagonal(alike) > 0.8).all() and (alike - np.diag(np.diagonal(alike)) < 0.5).all(), alike
+    first, second = (np.log(read_dataset(path)["structure_factor"][0].values) for path in paths)
+    assert abs(first - second).max() < 0.2 < abs(first - second[::-1]).max()
 
 
 def test_no_leftovers(finished):

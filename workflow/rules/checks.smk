@@ -20,7 +20,7 @@ rule energies:
 
 
 rule compare:
-    """Do network and KPM dynamics agree within their statistical errors?"""
+    """Are network and solver dynamics equivalent within margins stated beforehand?"""
     input:
         network=result("analysis", "ensemble_comparison_network.nc"),
         kpm=result("analysis", "ensemble_comparison_kpm.nc"),
@@ -39,7 +39,10 @@ rule compare:
     benchmark:
         benchmark_of("compare")
     params:
-        seed=STUDY.seed,
+        windows=STUDY.comparison.windows,
+        margins=STUDY.comparison.margins.model_dump(),
+        noise=STUDY.comparison.noise,
+        temperature=STUDY.bath.temperature,
     script:
         "../../scripts/compare.py"
 

@@ -76,6 +76,8 @@ ENSEMBLES = STUDY.runs()
 RUNS = {name: run for name, (run, _) in ENSEMBLES.items()}
 BATHS = {name: bath for name, (_, bath) in ENSEMBLES.items()}
 QUENCHES = ["large", *STUDY.variants]
+# Settings of a run that its trajectories depend on; others are of their analysis.
+OF_TRAJECTORIES = {*type(STUDY.large).model_fields, "noise"}
 
 
 def network_files(folder):
@@ -84,7 +86,10 @@ def network_files(folder):
 
 def force_inputs(wildcards):
     """The network's files, for the engine that needs them."""
-    return [] if wildcards.engine == "kpm" else network_files(result("models", "enn"))
+    if wildcards.engine == "kpm":
+        return []
+    other = STUDY.comparison.model if wildcards.run == "comparison" else None
+    return network_files(other or result("models", "enn"))
 
 
 def engine_code(wildcards):

@@ -14,10 +14,14 @@ rule trajectory:
     threads: 1
     params:
         model=lambda wildcards: STUDY.model_parameters(RUNS[wildcards.run].shape),
-        run=lambda wildcards: RUNS[wildcards.run].model_dump(),
+        run=lambda wildcards: RUNS[wildcards.run].model_dump(include=OF_TRAJECTORIES),
         bath=lambda wildcards: BATHS[wildcards.run].model_dump(),
         # What the network is held against must be better than it.
-        tolerance=STUDY.solver.label_tolerance,
+        tolerance=lambda wildcards: (
+            STUDY.comparison.tolerance
+            if wildcards.run == "comparison"
+            else STUDY.solver.label_tolerance
+        ),
         margin=STUDY.solver.spectral_margin,
         method=STUDY.solver.method,
         seed=STUDY.seed,

@@ -1,17 +1,26 @@
-"""Two engines' ensembles from the same initial states: which observables are compared, and how (PHYSICS P9)."""
+"""Two engines from the same states, with the same noise or with noise of their own: is one as good as the other (PHYSICS P11)?"""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 
+from ennforce.analysis.intervals import half_width, jackknife, leave_one_out, members_needed, verdict
 from ennforce.analysis.lengths import DEFINITIONS, mean_lengths
-from ennforce.analysis.swaps import NothingToCompare, curve_test, energy_distance_test, p_values, swaps
 
-DISTANCES = (2.0, 5.0, 10.0)  # at which C(r, t) is also compared by itself
+DISTANCE = 5.0  # at which C(r, t) is compared
+LENGTH = "length_"
+# What is compared: the text of a difference, and the margin of ``sections.Margins`` that it is held against.
+OBSERVABLES = {
+    "field_square": ("ln <Q^2>", "field_square"),
+    **{f"{LENGTH}{name}": (f"ln L_{name}", "length") for name in DEFINITIONS},
+    "structure_factor": ("ln S, k <= 2 pi / L", "structure_factor"),
+    "correlation": (f"ln C, r = {DISTANCE:g}", "correlation"),
+    "order": ("ln <|m|>", "order"),
+    "energy": ("energy per site / T", "energy"),
+}
 
 
 def paired(first: xr.Dataset, second: xr.Dataset, variables: list[str]) -> xr.Dataset:
@@ -19,50 +28,129 @@ def paired(first: xr.Dataset, second: xr.Dataset, variables: list[str]) -> xr.Da
 
     Raises ValueError where the two do not hold the same replicas.
     """
-    if not np.array_equal(first["replica"], second["replica"]):
-        raise ValueError("the ensembles hold different replicas, so they are no pairs: make both with the same settings")
+    check_pairs(first, second)
     both = [ensemble[variables].drop_vars("replica") for ensemble in (first, second)]
     return xr.concat(both, "replica", data_vars="minimal", coords="minimal", compat="override", join="override")
 
 
+def check_pairs(first: xr.Dataset, second: xr.Dataset) -> None:
+    """Raises ValueError where two ensembles do not hold the same replicas."""
+    if not np.array_equal(first["replica"], second["replica"]):
+        raise ValueError("the ensembles hold different replicas, so they are no pairs: make both with the same settings")
+
+
 def total_energy(ensemble: xr.Dataset, grand_potential: xr.DataArray) -> xr.DataArray:
-    """Grand potential and kinetic energy a site at the snapshots; the latter is interpolated between the recorded times."""
+    """Grand potential and kinetic energy per site at the snapshots; the latter is interpolated between the recorded times."""
     kinetic = ensemble["kinetic_temperature"].interp(time=ensemble["snapshot_time"]).transpose("replica", "snapshot_time")
     return (grand_potential.transpose("replica", "snapshot_time") + 0.5 * kinetic.drop_vars("time")).assign_attrs(
-        long_name="total energy a site, electrons included", units="t"
+        long_name="total energy per site, electrons included", units="t"
     )
 
 
-def compare(both: xr.Dataset, count: int, rng: np.random.Generator) -> dict[str, dict]:
-    """For each observable of ``both`` (see ``paired``, with ``total_energy``): p-value, corrected p-value, largest difference in
-    standard errors, relative rms difference. Not of the two means alone: of their whole curves. Domain sizes that are undefined at
-    all times are left out; NothingToCompare where another observable has no entry that differs."""
-    order = both["order"].transpose("replica", "time").values
-    curves = {
-        "correlation": both["correlation"].transpose("replica", "time", "r").values[..., 1:],  # C(0) is 1
-        **{
-            f"correlation at r = {float(chosen['r']):.1f}": chosen.transpose("replica", "time").values
-            for chosen in (both["correlation"].sel(r=distance, method="nearest") for distance in DISTANCES)
-        },
-        "structure_factor": both["structure_factor"].transpose("replica", "time", "k").values,
-        "absolute_order": np.abs(order),
-        "order_square": order**2,
-        **{name: both[name].transpose("replica", "time").values for name in ("field_square", "kinetic_temperature")},
-        "total_energy": both["total_energy"].transpose("replica", "snapshot_time").values,
+def curves(ensemble: xr.Dataset, weights: np.ndarray, temperature: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By name of OBSERVABLES: times, and values (rows, times) of averages with ``weights`` (rows, replicas).
+
+    Logarithms of the averages, but the energy, which is in units of the bath's ``temperature``. NaN where a logarithm is not
+    defined, as of a domain size before there are domains. The structure factor is that of its two lowest bins, every wave vector
+    with a weight of its own.
+    """
+
+    def mean(values: xr.DataArray, time: str = "time") -> np.ndarray:
+        return weights @ values.transpose("replica", time).values
+
+    time, lowest = ensemble["time"].values, ensemble.isel(k=slice(0, 2))
+    structure = (lowest["structure_factor"] * lowest["k_modes"]).sum("k") / lowest["k_modes"].sum("k")
+    correlation = ensemble["correlation"].sel(r=DISTANCE, method="nearest")
+    averages = {
+        "field_square": mean(ensemble["field_square"]),
+        **{f"{LENGTH}{name}": values for name, values in mean_lengths(ensemble, weights).items()},
+        "structure_factor": mean(structure),
+        "correlation": mean(correlation),
+        "order": mean(abs(ensemble["order"])),
     }
-    signs = swaps(both.sizes["replica"] // 2, count, rng)
-    tested = {name: curve_test(partial(np.tensordot, b=values, axes=1), signs) for name, values in curves.items()}
-    for name in DEFINITIONS:
-        with suppress(NothingToCompare):  # of small or short runs a domain size may be undefined throughout
-            tested[f"length_{name}"] = curve_test(partial(_mean_length, both, name), signs)
-    statistic, distance = energy_distance_test(order, signs)
-    spread = 2.0 * np.mean(np.abs(order[:, None] - order[None]), axis=(0, 1))
-    facts = {"relative_rms_difference": float(np.sqrt(np.mean(distance / np.where(spread > 0, spread, np.inf))))}
-    tested["order_distribution"] = statistic, facts
-    found = p_values({name: statistic for name, (statistic, _) in tested.items()})
-    empty: dict = {"largest_difference": None, "used": 1.0}
-    return {name: {**found[name], **empty, **facts} for name, (_, facts) in tested.items()}
+    found = {name: (time, np.log(np.where(np.isfinite(x) & (x > 0), x, np.nan))) for name, x in averages.items()}
+    found["energy"] = ensemble["snapshot_time"].values, mean(ensemble["total_energy"], "snapshot_time") / temperature
+    return found
 
 
-def _mean_length(observables: xr.Dataset, name: str, weights: np.ndarray) -> np.ndarray:
-    return mean_lengths(observables, weights)[name]
+def window_weights(time: np.ndarray, first: float, last: float) -> np.ndarray:
+    """Weights of recorded times (sorted) for an average over ln t from ``first`` to ``last``; zero outside, and if none is inside.
+
+    Each time inside stands for the part of the window that is nearer to it, in ln t, than to its neighbours inside. Times crowd
+    where a quench changes fast, early, and so does their weight.
+    """
+    inside = (time >= first * (1 - 1e-9)) & (time <= last * (1 + 1e-9))
+    chosen = np.log(time[inside])
+    middle = 0.5 * (chosen[1:] + chosen[:-1])
+    weights = np.zeros(len(time))
+    weights[inside] = np.diff(np.concatenate([[np.log(first)], middle, [np.log(last)]])) if len(chosen) else 0.0
+    return weights
+
+
+def windows(edges: Sequence[float], end: float) -> list[tuple[float, float]]:
+    """Windows of time between ``edges`` that begin before the run's ``end``; the last one ends with the run."""
+    begun = [edge for edge in edges if edge < end]
+    return list(zip(begun, [*begun[1:], end], strict=True))
+
+
+def compare(
+    first: xr.Dataset, second: xr.Dataset, edges: Sequence[float], margins: Mapping[str, float], temperature: float
+) -> list[dict]:
+    """One row for each of OBSERVABLES in each window: first less second, its simultaneous interval at 95 %, and the verdict.
+
+    Both ensembles need ``total_energy``. A difference is the average, over ln t in the window, of the difference of the two
+    engines' ``curves``; its standard error is a jackknife over pairs, so that whatever the members of a pair have in common, the
+    start or the noise too, drops out. Times at which a value is not defined for all jackknife samples of both are left out, and the
+    row's ``used`` is the share of the window that is left; a row without any has None in place of numbers and "not measured".
+    Raises ValueError where the ensembles are no pairs.
+    """
+    check_pairs(first, second)
+    pairs = first.sizes["replica"]
+    rows_of = leave_one_out(pairs)
+    both = [curves(ensemble, rows_of, temperature) for ensemble in (first, second)]
+    estimates: dict[tuple, tuple[float, float, float] | None] = {}
+    for start, end in windows(edges, float(first["time"][-1])):
+        for name in OBSERVABLES:
+            time, values = both[0][name]
+            estimates[name, start, end] = _average(time, values - both[1][name][1], start, end)
+    claims = sum(found is not None for found in estimates.values())
+    return [_row(name, start, end, found, margins, pairs, claims) for (name, start, end), found in estimates.items()]
+
+
+def _average(time: np.ndarray, difference: np.ndarray, start: float, end: float) -> tuple[float, float, float] | None:
+    """Estimate, standard error and used share of the window's average of (1 + pairs, times); None where nothing is defined."""
+    weights = window_weights(time, start, end)
+    used = np.isfinite(difference).all(axis=0) & (weights > 0)
+    if not used.any():
+        return None
+    share = weights[used] / weights[used].sum()
+    return *jackknife(difference[:, used] @ share), float(weights[used].sum() / weights.sum())
+
+
+def _row(
+    name: str,
+    start: float,
+    end: float,
+    found: tuple[float, float, float] | None,
+    margins: Mapping[str, float],
+    pairs: int,
+    claims: int,
+) -> dict:
+    text, key = OBSERVABLES[name]
+    row: dict = {"observable": name, "difference_of": text, "from": start, "to": end}
+    if found is None:
+        numbers = dict.fromkeys(("difference", "standard_error", "low", "high"))
+        return {**row, **numbers, "margin": margins[key], "verdict": "not measured", "used": 0.0, "pairs_needed": None}
+    difference, error, used = found
+    width = half_width(error, pairs, claims)
+    return {
+        **row, "difference": difference, "standard_error": error, "low": difference - width, "high": difference + width,
+        "margin": margins[key], "verdict": verdict(difference - width, difference + width, margins[key]), "used": used,
+        "pairs_needed": members_needed(width, margins[key], pairs),
+    }  # fmt: skip
+
+
+def overall(rows: Sequence[dict]) -> str:
+    """ "different" if one row is, "equivalent" if all that could be measured are, else "cannot tell"."""
+    found = {row["verdict"] for row in rows} - {"not measured"}
+    return "different" if "different" in found else "equivalent" if found == {"equivalent"} else "cannot tell"

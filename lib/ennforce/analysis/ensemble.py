@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -42,6 +44,12 @@ def combine(chunks: list[xr.Dataset], count: int, rng: np.random.Generator) -> x
             attributes = merged[f"length_{name}"].attrs if f"length_{name}" in merged else {}
             _add(merged, f"length_{name}", ("time",), attributes, means[name], standard_error(resampled[name], replicas))
     return merged
+
+
+def pooled_error(errors: Sequence[Mapping]) -> dict[str, float | str]:
+    """Of several ``accuracy.force_error`` of equally many configurations: rms of the rms, largest of the largest."""
+    squares = {key: float(np.sqrt(np.mean([error[key] ** 2 for error in errors]))) for key in ("rms", "force_rms")}
+    return {**errors[0], **squares, "largest": max(float(error["largest"]) for error in errors)}
 
 
 def _add(dataset: xr.Dataset, name: str, dims: tuple, attributes: dict, mean: np.ndarray, error: np.ndarray) -> None:

@@ -19,15 +19,16 @@ def drift(time: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     return mean_and_error(np.polyfit(time, values.T, 1)[0])
 
 
-def verdict(slope: float, error: float, change: float, fluctuation: float) -> str:
-    """In words: a drift exceeds three standard errors, and its ``change`` over the run the energy's own ``fluctuation``.
+def verdict(slope: float, width: float, change: float, fluctuation: float) -> str:
+    """In words: what a slope with an interval of +-``width`` says. A drift is outside its interval, and its ``change`` over the
+    run exceeds the energy's own ``fluctuation``; else the interval bounds what could not be seen.
 
     A wrong force lets the energy swing with collective modes, in step in all replicas that start alike: the slope of a few such
     swings is far from zero by the spread of replicas, and still no drift.
     """
-    if not (abs(slope) > 3.0 * error and abs(change) > fluctuation):
-        return "no drift seen"
-    return "heats" if slope > 0 else "cools"
+    if abs(slope) > width and abs(change) > fluctuation:
+        return "heats" if slope > 0 else "cools"
+    return f"heats or cools by less than {abs(slope) + width:.1e}"
 
 
 def first_above(time: np.ndarray, distance: np.ndarray, level: float) -> float:

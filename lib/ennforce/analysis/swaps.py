@@ -66,23 +66,6 @@ def curve_test(curves: Callable[[np.ndarray], np.ndarray], signs: np.ndarray) ->
     }
 
 
-def energy_distance_test(values: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of the two groups' distributions, ``values`` (2 pairs, times): the statistic (swaps,) and the distance over time.
-
-    2 E|X - Y| - E|X - X'| - E|Y - Y'| (Szekely and Rizzo 2013), zero for equal distributions only; the statistic is its mean over
-    times, each in units of its mean over all swaps.
-    """
-    first, second = weights(signs)
-    difference = first - second
-    distances = np.abs(values.T[:, :, None] - values.T[:, None, :])  # (times, members, members)
-    distance = -np.stack([np.einsum("sm,sm->s", difference @ matrix, difference) for matrix in distances], axis=1)
-    mean = distance.mean(axis=0)
-    used = mean > 0
-    if not used.any():
-        raise ValueError("all values are equal at every time: there are no distributions to compare")
-    return np.mean(distance[:, used] / mean[used], axis=1), distance[0]
-
-
 def p_values(statistics: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     """For each observable's statistic (swaps,), from the same swaps: its p-value, and the one corrected for testing them all.
 

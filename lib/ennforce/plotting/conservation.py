@@ -27,9 +27,9 @@ def draw(conservation: dict, runs: list[xr.Dataset]) -> Figure:
         left.fill_between(time, mean - error, mean + error, color=look["color"], alpha=0.2, lw=0)
     for n, (row, look) in enumerate(zip(rows, looks, strict=True)):
         point = {"color": look["color"], "fmt": look["marker"], "ms": 5, "capsize": 2}
-        middle.errorbar(n, 1e6 * row["energy_drift"], 1e6 * row["energy_drift_error"], **point)
+        middle.errorbar(n, 1e6 * row["energy_drift"], 1e6 * (row["energy_drift_high"] - row["energy_drift"]), **point)
         bath = row["bath_temperature"]
-        right.errorbar(n, row["kinetic_temperature"] / bath, row["kinetic_temperature_error"] / bath, **point)
+        right.errorbar(n, row["kinetic_temperature"] / bath, row["kinetic_temperature_width"] / bath, **point)
     left.axhline(0.0, lw=0.6, color="0.8", zorder=0)
     left.set(xlabel="time ($1/t$)", ylabel="energy a site since the start ($10^{-3}\\,t$)")
     left.margins(y=0.3)

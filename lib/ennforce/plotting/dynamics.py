@@ -1,4 +1,4 @@
-"""Figure: network against KPM dynamics — correlations, structure factor, domain sizes, energy, order and p-values."""
+"""Figure: network against solver dynamics — observables of both, and their differences against margins stated beforehand."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from ennforce.plotting import style
 TIMES = 3
 LINES = {"network": "-", "kpm": "--"}
 NAMES = {
-    "correlation": "$C(r, t)$",
-    "structure_factor": "$S(k, t)$",
-    "absolute_order": "$|m|$",
-    "order_square": "$m^2$",
-    "order_distribution": "law of $m$",
     "field_square": "$\\langle Q^2\\rangle$",
-    "kinetic_temperature": "$\\langle P^2\\rangle/m$",
-    "total_energy": "energy",
     **{f"length_{name}": label for name, label in style.LENGTH_LABELS.items()},
+    "structure_factor": "$S(k\\to 0)$",
+    "correlation": "$C(5)$",
+    "order": "$\\langle|m|\\rangle$",
+    "energy": "energy",
 }
+LARGEST = 30.0  # margins: beyond, an interval leaves the panel
 
 
 def draw(ensembles: dict[str, xr.Dataset], comparison: dict) -> Figure:
@@ -30,7 +28,7 @@ def draw(ensembles: dict[str, xr.Dataset], comparison: dict) -> Figure:
     _lengths(axes[0, 2], ensembles)
     _energy(axes[1, 0], ensembles)
     _order(axes[1, 1], ensembles)
-    _p_values(axes[1, 2], comparison["observables"])
+    _differences(axes[1, 2], comparison["rows"])
     for panel, letter in zip(axes.flat, "abcdef", strict=True):
         style.panel(panel, letter)
     return drawing
@@ -86,14 +84,23 @@ def _order(axes, ensembles: dict[str, xr.Dataset]) -> None:
     axes.legend(loc="upper left")
 
 
-def _p_values(axes, observables: dict[str, dict]) -> None:
-    shown = {name: row for name, row in observables.items() if name in NAMES}
-    places = np.arange(len(shown))[::-1]
-    axes.plot([row["p_value"] for row in shown.values()], places, "o", color="black", ms=4, label="each")
-    corrected = [row["corrected_p_value"] for row in shown.values()]
-    axes.plot(corrected, places, "o", color="black", mfc="white", ms=4, label="corrected", zorder=1)
-    axes.axvline(0.05, ls=":", color=style.COLOURS["reference"])
-    axes.set_yticks(places, [NAMES[name] for name in shown])
-    axes.set(xlabel="$p$-value", xscale="log", xlim=(None, 1.2), ylim=(-0.7, len(shown) - 0.3))
-    style.plain_log_ticks(axes.xaxis, multiples=(1.0,))
+def _differences(axes, rows: list[dict]) -> None:
+    """Intervals in units of their margins, one line an observable, one colour a window of time."""
+    starts = sorted({row["from"] for row in rows})
+    axes.axvspan(-1.0, 1.0, color="0.9", zorder=0)
+    axes.axvline(0.0, ls=":", color=style.COLOURS["reference"])
+    for start, look in zip(starts, style.series(len(starts)), strict=True):
+        chosen = [row for row in rows if row["from"] == start and row["difference"] is not None]
+        shift = 0.15 - 0.3 * starts.index(start) / max(len(starts) - 1, 1)
+        for row in chosen:
+            value, low, high = (row[key] / row["margin"] for key in ("difference", "low", "high"))
+            place = len(NAMES) - 1 - list(NAMES).index(row["observable"]) + shift
+            bars = [[value - low], [high - value]]
+            axes.errorbar(value, place, xerr=bars, fmt=look["marker"], ms=3.5, capsize=2, color=look["color"])
+        if chosen:
+            axes.plot([], [], look["marker"], color=look["color"], ms=3.5, label=f"{start:g} < $t$ < {chosen[0]['to']:.3g}")
+    axes.set_xscale("symlog", linthresh=1.0)
+    axes.set_xticks([-10, -1, 0, 1, 10], ["-10", "-1", "0", "1", "10"])
+    axes.set_yticks(range(len(NAMES))[::-1], list(NAMES.values()))
+    axes.set(xlabel="network less solver / margin", xlim=(-LARGEST, LARGEST), ylim=(-0.7, len(NAMES) - 0.3))
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2, handletextpad=0.1, columnspacing=0.8)
