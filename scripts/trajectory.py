@@ -6,10 +6,10 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ennforce.accuracy import force_error
+from ennforce.accuracy import ReferenceForces
 from ennforce.analysis.structure import OrderObserver
 from ennforce.dynamics import Recorder, State, equally_spaced_steps, log_spaced_steps, quench
-from ennforce.forces import ForceField, KPMForces, NetworkForces
+from ennforce.forces import ForceField, NetworkForces
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, write_dataset
 from ennforce.workflow import Node, run_node
@@ -22,7 +22,7 @@ def main(node: Node) -> None:
     device = "cuda" if engine_name == "network" and torch.cuda.is_available() else "cpu"
     forces: ForceField
     if engine_name == "kpm":
-        forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
+        forces = ReferenceForces(model, p["tolerance"], margin=p["margin"], method=p["method"])
     else:
         forces = NetworkForces.load(Path(node.input["model"][0]).parent, model, device=device)
     replicas = np.arange(chunk * run["chunk"], min((chunk + 1) * run["chunk"], run["replicas"]))
@@ -47,20 +47,19 @@ def main(node: Node) -> None:
     )  # fmt: skip
     dataset = recorder.dataset()
     facts = {"model": model.parameters(), "bath": bath, "engine": engine_name, "solver": engine_name, "seed": p["seed"]}
-    if engine_name == "kpm":
+    if isinstance(forces, ReferenceForces):
         start = State.before_quench(model.lattice, replicas[:1], seed, bath)
-        facts["force_error"] = real_error(forces, dataset["fields"], start, p)
+        facts["force_error"] = real_error(forces, dataset["fields"], start)
     dataset.attrs = provenance(node.parents, **facts, tolerance=p["tolerance"] if engine_name == "kpm" else "none")
     write_dataset(dataset, node.output["observables"])
     node.checkpoint.unlink(missing_ok=True)
 
 
-def real_error(forces: KPMForces, snapshots: xr.DataArray, start: State, p: dict) -> dict[str, float | str]:
-    """The solver's error at the start, in the first, a middle and the last snapshot of the chunk's first replica."""
+def real_error(reference: ReferenceForces, snapshots: xr.DataArray, start: State) -> dict[str, float | str]:
+    """At the start, in the first, a middle and the last snapshot of the chunk's first replica."""
     chosen = sorted({0, (snapshots.sizes["snapshot_time"] - 1) // 2, snapshots.sizes["snapshot_time"] - 1})
     recorded = snapshots.isel(replica=0, snapshot_time=chosen).transpose("snapshot_time", "y", "x").values
-    fields = np.concatenate([start.fields, recorded.astype(float)])
-    return force_error(forces.model, forces, fields, p["tolerance"], margin=p["margin"], method=p["method"])
+    return reference.error(np.concatenate([start.fields, recorded.astype(float)]))
 
 
 run_node(main, globals())

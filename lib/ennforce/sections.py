@@ -236,7 +236,7 @@ class Variant(Section):
 
 
 class Margins(Section):
-    """How far two dynamics may differ and still count as equal, stated before the runs (P11)."""
+    """How far two dynamics may differ and still count as equal, stated before the runs (P9)."""
 
     length: Annotated[Positive, Field(description="of ln L, each of three domain sizes")] = 0.01
     structure_factor: Annotated[Positive, Field(description="of ln S at the lowest wave numbers, k <= 2 pi / L")] = 0.02
@@ -250,7 +250,7 @@ Tolerance = Annotated[float, Field(ge=1e-8, le=0.1, description="largest error o
 
 
 class Comparison(Run):
-    """The same initial states driven by the network and by the solver, pair by pair: are the two dynamics equivalent (P11)?"""
+    """The same initial states driven by the network and by the solver, pair by pair: are the two dynamics equivalent (P9)?"""
 
     shape: Shape = [64, 64]
     replicas: Annotated[int, Field(ge=2, description="pairs")] = 16

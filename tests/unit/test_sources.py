@@ -128,6 +128,6 @@ def test_the_scripts_of_this_project_depend_on_their_own_stage():
     assert not {name for name in modules("train.py") if name.startswith(("electrons", "dynamics", "sections", "config"))}
     assert ("ennforce.networks.native", "separable.c") in sources.definitions(ROOT / "scripts" / "train.py")
     assert modules("plot_growth.py") == {"plot_growth", "plotting.growth", "plotting.style"}
-    driven_by_kpm, driven_by_network = modules("trajectory.py", "NetworkForces"), modules("trajectory.py", "KPMForces")
+    driven_by_kpm, driven_by_network = modules("trajectory.py", "NetworkForces"), modules("trajectory.py", "ReferenceForces")
     assert not {name for name in driven_by_kpm if name.startswith("networks")} and "electrons.solver" in driven_by_kpm
     assert not {name for name in driven_by_network if name.startswith("electrons")} and "networks.native" in driven_by_network

@@ -94,7 +94,7 @@ def force_inputs(wildcards):
 
 def engine_code(wildcards):
     """As every job's, less what only the other engine needs."""
-    unused = "NetworkForces" if wildcards.engine == "kpm" else "KPMForces"
+    unused = "NetworkForces" if wildcards.engine == "kpm" else "ReferenceForces"
     return code_of("trajectory.py", unused)(wildcards)
 
 

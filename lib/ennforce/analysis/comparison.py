@@ -1,4 +1,4 @@
-"""Two engines from the same states, with the same noise or with noise of their own: is one as good as the other (PHYSICS P11)?"""
+"""Two engines from the same states, with the same noise or with noise of their own: is one as good as the other (PHYSICS P9)?"""
 
 from __future__ import annotations
 

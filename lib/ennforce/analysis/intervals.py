@@ -1,4 +1,4 @@
-"""Confidence intervals of paired differences, and what they say about a margin that was stated beforehand (PHYSICS P11)."""
+"""Confidence intervals of paired differences, and what they say about a margin that was stated beforehand (PHYSICS P9)."""
 
 from __future__ import annotations
 
