@@ -205,7 +205,8 @@ def test_verdicts_weigh_the_interval_against_the_margin_first():
     assert verdict_of(-0.1, 0.2, 0.3) == verdict_of(0.1, 0.2, 0.3) == "equivalent"  # real, but smaller than what matters
     assert verdict_of(0.1, 0.4, 0.3) == verdict_of(-0.9, -0.1, 0.3) == "different"
     assert verdict_of(-0.1, 0.4, 0.3) == verdict_of(-np.inf, np.inf, 0.3) == "cannot tell"
-    assert members_needed(0.3, 0.3, 8) == 32
+    assert members_needed(0.0, 0.3, 8) == 2
+    assert members_needed(0.1, 0.1, 100) == pytest.approx((2 * 1.96) ** 2 * 100, rel=0.03)  # normal law: twice 1.96 errors
 
 
 def test_the_jackknife_of_a_mean_is_the_textbook_error():

@@ -18,7 +18,7 @@ OBSERVABLES = {
     **{f"{LENGTH}{name}": (f"ln L_{name}", "length") for name in DEFINITIONS},
     "structure_factor": ("ln S, k <= 2 pi / L", "structure_factor"),
     "correlation": (f"ln C, r = {DISTANCE:g}", "correlation"),
-    "order": ("ln <|m|>", "order"),
+    "order": ("ln <abs m>", "order"),
     "energy": ("energy per site / T", "energy"),
 }
 
@@ -146,7 +146,7 @@ def _row(
     return {
         **row, "difference": difference, "standard_error": error, "low": difference - width, "high": difference + width,
         "margin": margins[key], "verdict": verdict(difference - width, difference + width, margins[key]), "used": used,
-        "pairs_needed": members_needed(width, margins[key], pairs),
+        "pairs_needed": members_needed(error, margins[key], pairs, claims),
     }  # fmt: skip
 
 

@@ -42,6 +42,13 @@ def verdict(low: float, high: float, margin: float) -> str:
     return "cannot tell" if low <= 0.0 <= high else "different"
 
 
-def members_needed(width: float, margin: float, members: int) -> int:
-    """Of how many members the interval would reach half a margin each way, so that equal things are found equivalent."""
-    return max(2, math.ceil(members * (2.0 * width / margin) ** 2))
+def members_needed(error: float, margin: float, members: int, claims: int = 1) -> int:
+    """Of how many members the interval would reach half a margin each way, so that equal things are found equivalent.
+
+    ``error`` is the standard error with the present ``members``; of few of them it is itself uncertain.
+    """
+    spread = error * math.sqrt(members)
+    needed = 2
+    while half_width(spread / math.sqrt(needed), needed, claims) > 0.5 * margin:
+        needed = math.ceil(1.02 * needed + 0.5)
+    return needed

@@ -71,7 +71,7 @@ def _energy(axes, ensembles: dict[str, xr.Dataset]) -> None:
         look = {"color": style.COLOURS[name], "fmt": f"o{LINES[name]}", "ms": 3, "capsize": 2}
         look["mfc"] = look["color"] if name == "network" else "white"
         axes.errorbar(ensemble["snapshot_time"].values, mean, error, label=style.ENGINES[name], **look)
-    axes.set(xlabel="time ($1/t$)", ylabel="total energy a site ($t$)", xscale="log")
+    axes.set(xlabel="time ($1/t$)", ylabel="total energy per site ($t$)", xscale="log")
     axes.legend()
 
 
@@ -98,9 +98,9 @@ def _differences(axes, rows: list[dict]) -> None:
             bars = [[value - low], [high - value]]
             axes.errorbar(value, place, xerr=bars, fmt=look["marker"], ms=3.5, capsize=2, color=look["color"])
         if chosen:
-            axes.plot([], [], look["marker"], color=look["color"], ms=3.5, label=f"{start:g} < $t$ < {chosen[0]['to']:.3g}")
+            axes.plot([], [], look["marker"], color=look["color"], ms=3.5, label=f"$t$: {start:g}–{chosen[0]['to']:.3g}")
     axes.set_xscale("symlog", linthresh=1.0)
     axes.set_xticks([-10, -1, 0, 1, 10], ["-10", "-1", "0", "1", "10"])
     axes.set_yticks(range(len(NAMES))[::-1], list(NAMES.values()))
     axes.set(xlabel="network less solver / margin", xlim=(-LARGEST, LARGEST), ylim=(-0.7, len(NAMES) - 0.3))
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2, handletextpad=0.1, columnspacing=0.8)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2, handletextpad=0.0, columnspacing=0.5)
