@@ -162,6 +162,8 @@ class Network(Section):
     radius: Annotated[int, Field(ge=1, le=4)] = 1
     mixed: Annotated[bool, Field(description="odd and even features, joined by the activation; else odd alone")] = True
     separable: Annotated[bool, Field(description="enn, enn_energy: convolutions as stencils, then channels")] = True
+    wide: Annotated[int, Field(ge=0, le=16, description="enn, enn_energy: stencils of wide_radius beside the first layer's")] = 0
+    wide_radius: Annotated[int, Field(ge=1, le=24)] = 10
 
     @model_validator(mode="after")
     def buildable(self) -> Network:

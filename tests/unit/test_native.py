@@ -83,6 +83,29 @@ def test_the_kernel_is_equivariant_over_every_element():
     assert_equivariant(TiledNetwork(made).on_torus, Lattice.square(30, 30), scalar, scalar, torch.float32)
 
 
+@pytest.mark.parametrize("size", [(1, 1, 2, 1, 1), (2, 2, 2, 1, 5), (3, 2, 1, 3, 10), (2, 1, 3, 2, 2)], ids=str)
+def test_far_stencils_agree_with_torch(size):
+    width, depth, first, wide, radius = size
+    made = network(width, depth, first, wide=wide, wide_radius=radius)
+    fields = torch.randn(2, 1, 30 + 2 * made.receptive_radius, 101 + 2 * made.receptive_radius)
+    expected = made(fields).detach()
+    for frozen in (ExpandedSeparable(made), kernel(made)):
+        torch.testing.assert_close(frozen(fields), expected, rtol=0, atol=3e-6 * float(expected.std()))
+    torus = torch.randn(2, 1, 40, 32)
+    torch.testing.assert_close(
+        kernel(made).on_torus(torus), made.on_torus(torus).detach(), rtol=0, atol=3e-6 * float(expected.std())
+    )
+    scalar = FieldType.parse("A1o")
+    assert_equivariant(TiledNetwork(made).on_torus, Lattice.square(30, 30), scalar, scalar, torch.float32)
+
+
+@pytest.mark.parametrize("field_type", ["1xA1e", "1xEo"])
+def test_far_stencils_are_equivariant_for_every_field(field_type):
+    made = EquivariantNetwork(Architecture(field_type=field_type, width=1, depth=1, mixed=True, wide=2, wide_radius=4)).double()
+    kind = FieldType.parse(field_type)
+    assert_equivariant(made.on_torus, Lattice.square(12, 12), kind, kind, torch.float64)
+
+
 @pytest.mark.parametrize("changes", [{"mixed": False}, {"radius": 2}, {"lattice": "triangular"}, {"field_type": "1xEo"}], ids=str)
 def test_other_networks_run_in_torch(changes):
     assert native(network(**changes)) is None

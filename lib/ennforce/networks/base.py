@@ -18,6 +18,7 @@ class Architecture:
 
     ``kind``: a key of ``networks.KINDS``. ``first_radius`` and ``radius``: stencil reach of the first and the other layers.
     ``mixed``: odd and even hidden features, else odd alone. ``separable``: convolutions in two steps, stencils and then channels.
+    ``wide``: learned stencils of radius ``wide_radius`` beside those of the first layer.
     """
 
     kind: str = "enn"
@@ -29,6 +30,8 @@ class Architecture:
     radius: int = 1
     mixed: bool = True
     separable: bool = False
+    wide: int = 0
+    wide_radius: int = 10
 
 
 class ForceNetwork(nn.Module, ABC):

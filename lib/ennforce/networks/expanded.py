@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ennforce.networks.layers import EquivariantConv, SeparableConv
+from ennforce.networks.wide import FarSight, WideConv
 
 if TYPE_CHECKING:
     from ennforce.networks.models import EquivariantNetwork
@@ -29,7 +30,7 @@ class ExpandedNetwork(nn.Module):
         self.inset = network.architecture.radius
         with torch.no_grad():
             into, back = network.activation.bases(network.embed.channels_out)
-            self.embed = _plain(network.embed, into / network.field_scale, None, into)
+            self.embed = _first(network.embed, into, into / network.field_scale)
             self.blocks = nn.ModuleList(_plain(cast(EquivariantConv, b), into, back, into) for b in network.blocks)
             scaled = network.force_scale * torch.eye(network.readout.channels_out)
             self.readout = _plain(network.readout, scaled, back, scaled)
@@ -55,7 +56,8 @@ class ExpandedSeparable(nn.Module):
         self.field_scale, self.force_scale = float(network.field_scale), float(network.force_scale)
         self.activation = network.activation
         with torch.no_grad():
-            self.embed, self.readout = _frozen(*network.embed.filter()), _frozen(*network.readout.filter())
+            one = torch.eye(network.embed.channels_out)
+            self.embed, self.readout = _first(network.embed, one, one), _frozen(*network.readout.filter())
             blocks = [cast(SeparableConv, block) for block in network.blocks]
             self.stencils = nn.ModuleList(_frozen(f, None, len(f)) for f in (b.stencil_filter() for b in blocks))
             self.mixes = nn.ModuleList(_frozen(*b.mix.filter(), b.mix.groups) for b in blocks)
@@ -69,6 +71,14 @@ class ExpandedSeparable(nn.Module):
             update = mix(stencil(self.activation(features)))
             features = update.add_(features[..., n:-n, n:-n])
         return self.readout(self.activation(features)) * self.force_scale
+
+
+def _first(layer: EquivariantConv | WideConv, bias_left: torch.Tensor, left: torch.Tensor) -> nn.Module:
+    """The first layer as plain convolutions, a matrix on its output."""
+    if isinstance(layer, EquivariantConv):
+        return _plain(layer, left, None, bias_left)
+    near, spread = (_plain(part, left, None, bias_left) for part in (layer.near, layer.spread))
+    return FarSight(near, _frozen(*layer.far.filter()), spread, layer.radii)
 
 
 def _frozen(filters: torch.Tensor, bias: torch.Tensor | None, groups: int = 1) -> nn.Conv2d:

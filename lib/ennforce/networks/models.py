@@ -12,6 +12,7 @@ from ennforce.networks.base import Architecture, ForceNetwork
 from ennforce.networks.expanded import expand
 from ennforce.networks.layers import EquivariantConv, SeparableConv, torus_pad
 from ennforce.networks.native import native
+from ennforce.networks.wide import WideConv
 from ennforce.symmetry import FieldType
 
 
@@ -53,7 +54,8 @@ class OddActivation(nn.Module):
 class EquivariantNetwork(ForceNetwork):
     """``enn``: convolution, residual blocks of activation and convolution, linear read-out.
 
-    ``width``: copies of the regular representation in each hidden feature (of each parity where mixed); ``depth``: blocks.
+    ``width``: copies of the regular representation in each hidden feature (of each parity where mixed); ``depth``: blocks;
+    ``wide``: far stencils of the first layer.
     """
 
     def __init__(self, architecture: Architecture, field_scale: float = 1.0, force_scale: float = 1.0) -> None:
@@ -61,7 +63,11 @@ class EquivariantNetwork(ForceNetwork):
         a = architecture
         field = FieldType.parse(a.field_type)
         hidden = FieldType.parse(f"{a.width}xRo+{a.width}xRe" if a.mixed else f"{a.width}xRo")
-        self.embed = EquivariantConv(a.lattice, field, hidden, a.first_radius)
+        self.embed: EquivariantConv | WideConv = (
+            WideConv(a.lattice, field, hidden, a.first_radius, a.wide, a.wide_radius)
+            if a.wide
+            else EquivariantConv(a.lattice, field, hidden, a.first_radius)
+        )
         self.blocks = nn.ModuleList(
             SeparableConv(a.lattice, hidden, a.radius) if a.separable else EquivariantConv(a.lattice, hidden, hidden, a.radius)
             for _ in range(a.depth)
@@ -72,7 +78,7 @@ class EquivariantNetwork(ForceNetwork):
     @property
     def body_radius(self) -> int:
         """How far the hidden features see."""
-        return self.architecture.first_radius + self.architecture.depth * self.architecture.radius
+        return self.embed.radius + self.architecture.depth * self.architecture.radius
 
     @property
     def receptive_radius(self) -> int:
@@ -91,7 +97,7 @@ class EquivariantNetwork(ForceNetwork):
         return self.readout(self.activation(features))
 
     def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
-        features = self.embed(torus_pad(fields, self.architecture.first_radius))
+        features = self.embed(torus_pad(fields, self.embed.radius))
         for block in self.blocks:
             features = features + block(torus_pad(self.activation(features), self.architecture.radius))
         return self.readout(self.activation(features))

@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from ennforce.networks.layers import SeparableConv, point_group
+from ennforce.networks.wide import WideConv
 
 if TYPE_CHECKING:
     from ennforce.networks.models import EquivariantNetwork
@@ -110,7 +111,7 @@ def native(network: EquivariantNetwork) -> NativeNetwork | None:
     covered = (a.lattice, a.field_type, a.separable, a.mixed, a.radius) == ("square", "1xA1o", True, True, 1)
     if not covered or network.field_scale.device.type != "cpu" or os.environ.get("ENNFORCE_NATIVE") == "0":
         return None
-    library = _library(a.width, a.depth, a.first_radius)
+    library = _library(a.width, a.depth, a.first_radius, a.wide, a.wide_radius if a.wide else 0)
     return None if library is None else NativeNetwork(network, library)
 
 
@@ -119,7 +120,9 @@ def packed_weights(network: EquivariantNetwork) -> np.ndarray:
     copies, order = network.architecture.width, _element_order()
     channels = (8 * np.arange(2 * copies)[:, None] + order).ravel()
     with torch.no_grad():
-        first, constant = (v.double().numpy() for v in network.embed.filter())  # type: ignore[union-attr]
+        embed = network.embed
+        near = embed.near if isinstance(embed, WideConv) else embed
+        first, constant = (v.double().numpy() for v in near.filter())  # type: ignore[union-attr]
         first = first[channels[: 8 * copies], 0].reshape(copies, 8, -1).transpose(0, 2, 1) / float(network.field_scale)
         parts = [first, constant[8 * copies :: 8]]
         for block in network.blocks:
@@ -131,6 +134,11 @@ def packed_weights(network: EquivariantNetwork) -> np.ndarray:
             parts += [scalars, vectors, bias.double().numpy()[8 * copies :: 8]]
         readout = network.readout.filter()[0].double().numpy()[0, channels[: 8 * copies], 0, 0]
         parts.append(readout * float(network.force_scale))
+        if isinstance(embed, WideConv):
+            # The far stencils of a scalar are symmetric: a quarter of each is all that the kernel needs.
+            middle, far = embed.far.radius, embed.far.filter()[0].double().numpy()
+            parts.append(far[:, 0, middle:, middle:] / float(network.field_scale))
+            parts.append(embed.spread.filter()[0].double().numpy()[: 8 * copies : 8, :, 0, 0])
     return np.concatenate([part.ravel() for part in parts]).astype(np.float32)
 
 
@@ -172,9 +180,9 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 @functools.cache
-def _library(copies: int, depth: int, first: int) -> ctypes.CDLL | None:
+def _library(copies: int, depth: int, first: int, wide: int, wide_radius: int) -> ctypes.CDLL | None:
     """The kernel for these sizes, from the cache or freshly compiled."""
-    macros = {"COPIES": copies, "DEPTH": depth, "FIRST": first, "BLOCKS": BLOCKS, "ROWS": ROWS}
+    macros = {"COPIES": copies, "DEPTH": depth, "FIRST": first, "WIDE": wide, "FAR": wide_radius, "BLOCKS": BLOCKS, "ROWS": ROWS}
     sizes = [f"-D{name}={value}" for name, value in macros.items()]
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:

@@ -1,7 +1,7 @@
 /* Forces of a separable equivariant network of an odd scalar on the square lattice, strip by strip (networks/native.py).
 
    Compiled for one network's sizes: COPIES of the regular representation of each parity, DEPTH blocks, FIRST, the reach of the first
-   stencil, BLOCKS pairs of vectors in a row. Rows stream through all blocks, so that what a strip needs stays in the cache: level l
+   stencils, WIDE further ones of reach FAR, BLOCKS pairs of vectors in a row. Rows stream through all blocks, so that what a strip needs stays in the cache: level l
    computes row t - l at step t from three rows of the level before. Channels are mixed in irreps of D4, where the regular
    representation's matrices are block-diagonal: 12 products for each pair of copies in place of 64.
 
@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define LANES 16
-#define HALO (FIRST + DEPTH)
+#define REACH (FAR > FIRST ? FAR : FIRST) /* of the first layer */
+#define HALO (REACH + DEPTH)
 #define ROW (2 * LANES * BLOCKS)
 #define MARGIN LANES /* stencils reach over the edges of a row; what they find there never reaches a valid site */
 #define STRIDE (ROW + 2 * MARGIN)
@@ -84,6 +85,8 @@ typedef struct {
     float bias[COPIES];
     block_weights blocks[DEPTH];
     float readout[COPIES][8];
+    float far[WIDE][(FAR + 1) * (FAR + 1)]; /* a quarter of each symmetric stencil */
+    float spread[COPIES][WIDE];
 } weights;
 
 typedef float row[CHANNELS][STRIDE];
@@ -91,11 +94,35 @@ typedef struct { row feature[2], active[3]; } level; /* rings of rows */
 
 static const int PARTNER[2][2] = {{4, 6}, {5, 7}};
 
+/* One row through the far stencils; rows and columns that share a weight are added first. */
+static void see(const float *fields, long stride, const weights *w, float (*seen)[ROW]) {
+    float line[ROW + 2 * FAR];
+    memset(seen, 0, WIDE * sizeof *seen);
+    for (int dy = 0; dy <= FAR; dy++) {
+        const float *up = fields + (REACH - dy) * stride + REACH - FAR, *down = fields + (REACH + dy) * stride + REACH - FAR;
+        for (int x = 0; x < ROW + 2 * FAR; x++) line[x] = dy ? up[x] + down[x] : up[x];
+        for (int x = 0; x < ROW; x += 2 * LANES) {
+            pair sum[WIDE + 1]; /* WIDE may be 0 */
+            for (int n = 0; n < WIDE; n++) sum[n] = load(seen[n] + x);
+            for (int dx = 0; dx <= FAR; dx++) {
+                pair q = load(line + x + FAR + dx);
+                if (dx) q = add(q, load(line + x + FAR - dx));
+                for (int n = 0; n < WIDE; n++) sum[n] = fma1(w->far[n][dy * (FAR + 1) + dx], q, sum[n]);
+            }
+            for (int n = 0; n < WIDE; n++) store(seen[n] + x, sum[n]);
+        }
+    }
+}
+
 static void embed(const float *fields, long stride, const weights *w, float (*feature)[STRIDE], float (*active)[STRIDE]) {
+    float seen[WIDE + 1][ROW];
+    if (WIDE) see(fields, stride, w, seen);
+    fields += (REACH - FIRST) * (stride + 1);
     for (int c = 0; c < COPIES; c++)
         for (int x = 0; x < ROW; x += 2 * LANES) {
-            pair sum[8];
-            for (int h = 0; h < 8; h++) sum[h] = all(0.0f);
+            pair sum[8], far = all(0.0f);
+            for (int n = 0; n < WIDE; n++) far = fma1(w->spread[c][n], load(seen[n] + x), far);
+            for (int h = 0; h < 8; h++) sum[h] = far;
             for (int dy = 0; dy < SIDE; dy++)
                 for (int dx = 0; dx < SIDE; dx++) {
                     pair q = load(fields + dy * stride + x + dx);
@@ -177,7 +204,7 @@ static inline void apply(const block_weights *w, float (*up)[STRIDE], float (*mi
 }
 
 #define COLUMNS (ROW - 2 * DEPTH)
-#define INPUT (ROW + 2 * FIRST)
+#define INPUT (ROW + 2 * REACH)
 
 typedef struct {
     level levels[DEPTH];
