@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numba
 import numpy as np
 import torch
 
+from ennforce import threads
 from ennforce.dynamics import checks, device
 from ennforce.dynamics.device import RUNAWAY
-from ennforce.dynamics.noise import FIELDS, MOMENTA, NOISE, four_normals, normal
+from ennforce.dynamics.noise import FIELDS, LEAST_BLOCKS, MOMENTA, NOISE, four_normals, normal
 from ennforce.forces import Fields, ForceField
 from ennforce.lattice import Lattice
 
@@ -134,15 +136,20 @@ class Langevin:
         return state
 
 
-@numba.njit(cache=True, parallel=True)
-def _kick_drift_bath_drift(
-    fields, momenta, forces, dt, drift, damping, kick, seed, replicas, step, first_block
+def _kick_drift_bath_drift(fields: np.ndarray, *others: Any) -> int:
+    """One step in one pass over (replica, site), shared out among threads; returns how many fields have run away."""
+    parts = threads.parts(len(fields) * ((fields.shape[1] + 3) // 4), LEAST_BLOCKS)
+    return sum(threads.mapped(lambda part: _kick_drift_bath_drift_part(*part, fields, *others), parts))
+
+
+@numba.njit(cache=True, nogil=True)
+def _kick_drift_bath_drift_part(
+    first, beyond, fields, momenta, forces, dt, drift, damping, kick, seed, replicas, step, first_block
 ):  # pragma: no cover (compiled)
-    """One step in one pass over (replica, site); returns how many fields have run away."""
     sites = fields.shape[1]
     blocks = (sites + 3) // 4
     lost = 0
-    for index in numba.prange(len(fields) * blocks):
+    for index in range(first, beyond):
         row, block = index // blocks, index % blocks
         noise = four_normals(seed, NOISE, replicas[row], step, first_block + block)
         for n in range(min(4, sites - 4 * block)):

@@ -9,7 +9,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from ennforce import threads
+
 NOISE, FIELDS, MOMENTA = 0, 1, 2  # streams: thermal noise, initial fields, initial momenta
+LEAST_BLOCKS = 4096  # of four sites, for a thread of their own: half a millisecond
 
 
 @numba.njit(inline="always")
@@ -40,11 +43,11 @@ def four_normals(seed, stream, replica, step, block):  # pragma: no cover (compi
     return first * np.cos(one), first * np.sin(one), second * np.cos(two), second * np.sin(two)
 
 
-@numba.njit(cache=True, parallel=True)
-def _fill(values, seed, stream, replicas, step, first_block):  # pragma: no cover (compiled)
+@numba.njit(cache=True, nogil=True)
+def _fill(first, beyond, values, seed, stream, replicas, step, first_block):  # pragma: no cover (compiled)
     sites = values.shape[1]
     blocks = (sites + 3) // 4
-    for index in numba.prange(values.shape[0] * blocks):
+    for index in range(first, beyond):
         row, block = index // blocks, index % blocks
         numbers = four_normals(seed, stream, replicas[row], step, first_block + block)
         for n in range(min(4, sites - 4 * block)):
@@ -73,5 +76,6 @@ def normal(seed: int, stream: int, replicas: np.ndarray, step: int, shape: tuple
         raise ValueError(f"seed {seed} does not fit into 64 bits: choose one between 0 and 2^64 - 1")
     numbers = numbered(replicas)
     values = np.empty((len(numbers), int(np.prod(shape))))
-    _fill(values, np.uint64(seed), stream, numbers, step, first_block)
+    parts = threads.parts(len(values) * ((values.shape[1] + 3) // 4), LEAST_BLOCKS)
+    threads.mapped(lambda part: _fill(*part, values, np.uint64(seed), stream, numbers, step, first_block), parts)
     return values.reshape(len(numbers), *shape)
