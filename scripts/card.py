@@ -13,7 +13,11 @@ def main(node: Node) -> None:
     hamiltonian = from_parameters(facts["model"])
     model = {key: value for key, value in facts["model"].items() if key not in ("name", "lattice")}
     group = f"the {len(hamiltonian.lattice.point_group)} elements of its point group"
-    group += " and the internal Z2" if hamiltonian.odd else ""
+    terms = hamiltonian.field_type.terms
+    if any(term.degree for term in terms):
+        group += ", rotations of the spins and time reversal"
+    elif any(term.parity < 0 for term in terms):
+        group += " and the internal Z2"
     samples, training, size = facts["samples"], facts["training"], " x ".join(map(str, facts["size"]))
     duration = f"{training['seconds']:g} s, " if training["seconds"] is not None else ""
     features = f", {'odd and even' if architecture.mixed else 'odd'} features" if architecture.kind == "enn" else ""

@@ -11,7 +11,7 @@ from ennforce.hamiltonians import from_parameters
 from ennforce.io import inherited, provenance, read_dataset, write_dataset, write_json
 from ennforce.networks.export import load_model
 from ennforce.training.dataset import Samples
-from ennforce.training.metrics import equivariance_error, force_errors, jacobian_antisymmetry
+from ennforce.training.metrics import equivariance_error, force_errors, jacobian_antisymmetry, symmetry_elements
 from ennforce.workflow import Node, run_node
 
 CROP = 16  # side of the torus on which all derivatives of the force are taken
@@ -41,8 +41,8 @@ def main(node: Node) -> None:
                 {"long_name": f"{name} electronic force", "units": "t"},
             )
     some = torch.as_tensor(Samples.select(dataset, "test", "quench").fields[-4:])
-    metrics["equivariance_error"] = equivariance_error(network, some.numpy(), odd=model.odd)
-    metrics["group_elements"] = len(model.lattice.point_group) * (2 if model.odd else 1)
+    metrics["equivariance_error"] = equivariance_error(network, some.numpy())
+    metrics["group_elements"] = symmetry_elements(model.field_type, model.lattice)
     expanded = forces.network.on_torus(some).numpy()
     metrics["expansion_error"] = float(np.abs(expanded - network.on_torus(some).detach().numpy()).max())
     side = max(CROP, network.receptive_radius)  # a halo wraps around once at most

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
+from collections.abc import Iterable
 from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 from ennforce import limits
 from ennforce.reading import nearest
 from ennforce.sections import (
+    ODD_SCALAR,
     VARIANTS,
     Analysis,
     Bath,
@@ -145,6 +147,21 @@ class Study(Section):
     def possible(self) -> Study:
         if found := limits.problems(self):
             raise ValueError("; ".join(found))
+        return self
+
+    def usable(self, names: Iterable[str]) -> list[str]:
+        """Those of the networks ``frontier.models`` that can learn the study's force: some kinds are made for an odd one."""
+        return [name for name in names if self.model.odd or self.frontier.models[name].kind not in ODD_SCALAR]
+
+    @model_validator(mode="after")
+    def learnable(self) -> Study:
+        away = "away from half filling (model.chemical_potential, model.filling) the force is not odd"
+        if not self.model.odd and self.network.kind in ODD_SCALAR:
+            raise ValueError(f"{away}, as network.kind = {self.network.kind} needs it: choose enn, enn_energy or typed")
+        lists = {"frontier.models": self.frontier.models, "frontier.efficiency_models": self.frontier.efficiency_models}
+        for key, names in lists.items():
+            if not self.usable(names):
+                raise ValueError(f"{away}, as all of {key} need it ({', '.join(names)}): add one of kind enn, enn_energy or typed")
         return self
 
     def model_parameters(self, shape: list[int]) -> dict:

@@ -234,7 +234,7 @@ class NetworkForces:
         tensor = torch.as_tensor(fields, dtype=torch.float64, device=self.network.device)
         self._check(tensor)
         with torch.no_grad():
-            forces = self.network.on_torus(tensor.reshape(-1, self.model.components, *tensor.shape[-2:])).reshape(tensor.shape)
+            forces = self.network.on_torus(tensor.reshape(-1, self.model.components, *self._torus(tensor))).reshape(tensor.shape)
         # As below: only the processor answers at once.
         if forces.device.type == "cpu" and not torch.isfinite(forces).all():
             raise ValueError(
@@ -243,19 +243,22 @@ class NetworkForces:
             )
         return (forces, tensor) if isinstance(fields, torch.Tensor) else (forces.cpu().numpy(), tensor.cpu().numpy())
 
+    def _torus(self, fields: torch.Tensor) -> torch.Size:
+        return fields.shape[-self.model.lattice.dimension :]
+
     def _check(self, fields: torch.Tensor) -> None:
         least = 2 * self.network.radius
-        if fields.ndim < 2 or min(fields.shape[-2:]) < least:
+        if fields.ndim < self.model.lattice.dimension or min(self._torus(fields)) < least:
             raise ValueError(
                 f"fields of shape {tuple(fields.shape)} do not end in a torus of at least {least} sites each way, "
                 f"the reach of the network: use a larger lattice"
             )
-        components = self.model.components
-        if components > 1 and (fields.ndim < 3 or fields.shape[-3] != components):
-            raise ValueError(f"fields of shape {tuple(fields.shape)} are not (..., {components}, Ly, Lx), as the model's are")
+        components, axis = self.model.components, -1 - self.model.lattice.dimension
+        if components > 1 and (fields.ndim < -axis or fields.shape[axis] != components):
+            raise ValueError(f"fields of shape {tuple(fields.shape)} are not (..., {components}, *lattice), as the model's are")
         if not fields.numel():
             raise ValueError(f"fields of shape {tuple(fields.shape)} hold no configuration: give at least one")
-        if any(length % 2 for length in fields.shape[-2:]) and self.model.odd:
+        if any(length % 2 for length in self._torus(fields)) and self.model.odd:
             raise ValueError(f"fields of shape {tuple(fields.shape)}: particle-hole symmetry needs even lengths; use an even torus")
         # On a GPU this question would wait for the device in every step: the dynamics asks it now and then.
         if fields.device.type == "cpu" and not torch.isfinite(fields).all():

@@ -6,9 +6,13 @@ so nothing heavy is imported here.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import ast
+import functools
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from ennforce.reading import require_plain
 
@@ -54,6 +58,11 @@ class Model(Section):
     electron_temperature: Annotated[Temperature, Field(description="T_e of every label and force in the study")] = 0.05
     chemical_potential: Annotated[EitherEnergy, Field(description="0 is half filling, where the force is odd")] = 0.0
     filling: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @property
+    def odd(self) -> bool:
+        """Whether the force is odd (P3): at half filling by chemical potential, on the even tori of a study."""
+        return self.chemical_potential == 0.0 and self.filling is None
 
     @model_validator(mode="after")
     def stable(self) -> Model:
@@ -149,7 +158,24 @@ class Data(Section):
         return self
 
 
-Kind = Literal["enn", "enn_energy", "irrep_mlp", "descriptor_mlp", "gnn", "cnn", "cnn_augmented", "euclidean", "typed"]
+@functools.cache
+def network_kinds() -> tuple[str, ...]:
+    """Keys of ``ennforce.networks.KINDS``, read without importing it, which would take seconds."""
+    tree = ast.parse((Path(__file__).parent / "networks" / "__init__.py").read_text(encoding="utf-8"))
+    (table,) = [s.value for s in tree.body if isinstance(s, ast.AnnAssign) and ast.unparse(s.target) == "KINDS"]
+    return tuple(ast.literal_eval(key) for key in cast(ast.Dict, table).keys if key)
+
+
+def _known(kind: str) -> str:
+    if kind not in network_kinds():
+        raise PydanticCustomError("kind", f"Input should be one of {', '.join(network_kinds())}")  # type: ignore[arg-type]
+    return kind
+
+
+Kind = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(network_kinds())})]
+
+# Kinds defined for an odd scalar on the square lattice alone; a test holds this against their classes.
+ODD_SCALAR = ("irrep_mlp", "descriptor_mlp", "gnn", "cnn", "cnn_augmented", "euclidean")
 
 
 class Network(Section):

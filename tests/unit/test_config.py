@@ -2,14 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
 
 from ennforce.config import ConfigError, Study, json_schema, load_study
-from ennforce.networks import KINDS
-from ennforce.sections import Kind
+from ennforce.networks import KINDS, Architecture, build
+from ennforce.sections import ODD_SCALAR, network_kinds
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,9 +61,30 @@ def test_the_long_comparison_is_in_the_regime_of_the_paper():
 
 
 def test_every_kind_of_network_is_compared():
-    kinds = set(get_args(Kind))
-    assert set(KINDS) <= kinds
-    assert {alternative.kind for alternative in Study().frontier.models.values()} == kinds
+    assert {alternative.kind for alternative in Study().frontier.models.values()} == set(network_kinds()) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", sorted(set(network_kinds()) - {"euclidean"}))
+def test_it_is_known_which_kinds_need_an_odd_force(kind):
+    made_for_any = kind not in ODD_SCALAR
+    try:
+        build(Architecture(kind, field_type="A1e", width=2))
+    except ValueError as error:
+        assert not made_for_any and "is defined for a field 1xA1o on the square lattice" in str(error)
+    else:
+        assert made_for_any
+
+
+def test_away_from_half_filling_networks_for_odd_forces_are_left_out_or_refused():
+    study = load_study({"model": {"chemical_potential": 0.15}})
+    kinds = {study.frontier.models[name].kind for name in study.usable(study.frontier.models)}
+    assert kinds == {"enn", "enn_energy", "typed"} and study.usable(["cnn", "enn", "gnn"]) == ["enn"]
+    assert load_study({}).usable(["cnn", "enn", "gnn"]) == ["cnn", "enn", "gnn"]
+    with pytest.raises(ConfigError, match="the force is not odd, as network.kind = gnn needs it: choose enn, enn_energy or typed"):
+        load_study({"model": {"filling": 0.4}, "network": {"kind": "gnn"}})
+    cnn = {"models": {"cnn": {"kind": "cnn"}}, "efficiency_models": ["cnn"]}
+    with pytest.raises(ConfigError, match=r"as all of frontier.models need it \(cnn\): add one of kind enn"):
+        load_study({"model": {"chemical_potential": 0.1}, "frontier": cnn, "conservation": {"networks": []}})
 
 
 @pytest.mark.parametrize(
@@ -94,7 +114,7 @@ def test_every_kind_of_network_is_compared():
         ({"model": {"g": float("nan")}}, "model.g = nan"),
         ({"study": "../elsewhere"}, "study = '../elsewhere'"),
         ({"comparison": {"replicas": 1}}, "comparison.replicas = 1: input should be greater than or equal to 2"),
-        ({"network": {"kind": "mlp"}}, "network.kind = 'mlp': input should be 'enn', 'enn_energy',"),
+        ({"network": {"kind": "mlp"}}, "network.kind = 'mlp': input should be one of enn, enn_energy,"),
         ({"frontier": {"models": {"a": {"wdith": 1}}}}, "frontier.models.a.wdith is not a setting: allowed here are kind, width,"),
         ({"frontier": {"models": {"../a": {}}}}, "should match pattern"),
         ({"frontier": {"models": {"a": {}}, "efficiency_models": ["b"]}}, "efficiency_models names b, but models are a"),

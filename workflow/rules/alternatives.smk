@@ -5,7 +5,7 @@ import re
 def efficiency_members():
     """Networks of the learning curve; all of the data is what the comparison trains on already."""
     members = {}
-    for name in STUDY.frontier.efficiency_models:
+    for name in STUDY.usable(STUDY.frontier.efficiency_models):
         for number, fraction in enumerate(STUDY.frontier.fractions):
             key = ("models", name) if fraction == 1.0 else ("efficiency", f"{name}-{number}")
             members[key] = (name, fraction)
@@ -13,11 +13,11 @@ def efficiency_members():
 
 
 # (group, member), which is also the folder -> (name of the alternative, fraction of the training data).
-ALTERNATIVES = {("models", name): (name, 1.0) for name in STUDY.frontier.models}
+ALTERNATIVES = {("models", name): (name, 1.0) for name in STUDY.usable(STUDY.frontier.models)}
 EFFICIENCY = efficiency_members()
 COMPARED = {**ALTERNATIVES, **EFFICIENCY}
 # Those whose dynamics is looked at: trained by steps, as the study's own network is, since training by time does not repeat.
-DRIVING = {("drivers", name): (name, 1.0) for name in STUDY.conservation.networks}
+DRIVING = {("drivers", name): (name, 1.0) for name in STUDY.usable(STUDY.conservation.networks)}
 TRAINED = {**COMPARED, **DRIVING}
 
 # Quenches unlike those of the training data, numbered after them: (shape, temperature of the bath).

@@ -116,7 +116,7 @@ DRIVERS = {
     "enn": (result("models", "enn"), None),
     **{
         name: (result("frontier", "drivers", name), None)
-        for name in STUDY.conservation.networks
+        for name in STUDY.usable(STUDY.conservation.networks)
         if name != "enn"
     },
     **{f"kpm-{tolerance}": (None, tolerance) for tolerance in STUDY.conservation.tolerances},

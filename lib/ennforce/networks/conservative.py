@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from ennforce.networks.base import Architecture
+from ennforce.networks.base import Architecture, ForceNetwork
 from ennforce.networks.expanded import expand
-from ennforce.networks.layers import EquivariantConv
-from ennforce.networks.models import EquivariantNetwork
+from ennforce.networks.layers import EquivariantConv, trimmed
+from ennforce.networks.models import EquivariantNetwork, hidden_parities
 from ennforce.symmetry import FieldType
 
 
@@ -19,11 +19,11 @@ class EnergyNetwork(EquivariantNetwork):
 
     Exactly equivariant over the point group and exactly odd for an odd field, being the gradient of an invariant; curl-free, so
     that dF_i/dQ_j = dF_j/dQ_i. Any lattice and field type that ``enn`` takes. ``width`` and ``depth`` as in ``enn``; raises
-    ValueError without ``mixed``: odd features have no linear even read-out.
+    ValueError for an odd field without ``mixed``: odd features have no linear even read-out.
     """
 
     def __init__(self, architecture: Architecture, field_scale: float = 1.0, force_scale: float = 1.0) -> None:
-        if not architecture.mixed:
+        if hidden_parities(FieldType.parse(architecture.field_type), architecture.mixed) == "o":
             raise ValueError("network kind 'enn_energy' reads an even energy from even features: set mixed to true")
         super().__init__(architecture, field_scale, force_scale)
         self.readout = EquivariantConv(architecture.lattice, self.readout.in_type, FieldType.parse("A1e"), 0)
@@ -31,7 +31,7 @@ class EnergyNetwork(EquivariantNetwork):
         with torch.no_grad():
             # A force sums the slopes of all local energies that reach its site: so it starts out of order one, as in ``enn``.
             for weight in self.readout.parameters():
-                weight.div_((self.receptive_radius + 1) ** 2)
+                weight.div_((self.receptive_radius + 1) ** self.readout.dimension)
 
     @property
     def receptive_radius(self) -> int:
@@ -55,6 +55,8 @@ class EnergyNetwork(EquivariantNetwork):
         return negative_gradient(super().periodic_response, fields, 0, trained)
 
     def expanded(self) -> nn.Module:
+        if self.readout.dimension != 2:
+            return ForceNetwork.expanded(self)
         with torch.inference_mode(False):  # weights made in inference mode could never be differentiated through
             return ExpandedEnergy(self)
 
@@ -85,4 +87,4 @@ def negative_gradient(
             # A clone: tensors of inference mode can never enter a graph.
             fields = fields.clone().requires_grad_()
         (gradient,) = torch.autograd.grad(energies(fields).sum(), fields, create_graph=again)
-    return -gradient[..., halo : gradient.shape[-2] - halo, halo : gradient.shape[-1] - halo]
+    return -trimmed(gradient, halo)

@@ -31,7 +31,7 @@ def equivariance_error(
     """Largest |f(g x) - g f(x)| / rms f(x) over every point-group element times every internal one, each with a random translation.
 
     ``module`` maps (batch, C_in, *lattice.shape) to (batch, C_out, *lattice.shape) on the torus. ``internal``: orthogonal matrices
-    (3, 3), by default 1 and -1 (the Z2), and random proper and improper rotations where a type has l > 0. Raises ValueError where
+    (3, 3), by default 1, -1 (the Z2) where a type is odd, and random rotations where one has l > 0. Raises ValueError where
     shapes do not fit the types, or the output vanishes and proves nothing.
     """
     group = lattice.point_group
@@ -69,9 +69,10 @@ def assert_equivariant(
 
 
 def internal_elements(field_type: FieldType, rng: np.random.Generator) -> list[np.ndarray]:
-    """1 and -1 of the internal O(3), and random proper and improper rotations where a degree asks for them."""
+    """Of O(3), what the field feels: 1; -1 where a term is odd; with each, rotations drawn by ``rng`` where a term has l > 0."""
     rotations = [random_rotation(rng) for _ in range(RANDOM_ROTATIONS)] if any(term.degree for term in field_type.terms) else []
-    return [sign @ rotation for rotation in [IDENTITY, *rotations] for sign in (IDENTITY, MINUS)]
+    signs = (IDENTITY, MINUS) if any(term.parity < 0 for term in field_type.terms) else (IDENTITY,)
+    return [sign @ rotation for rotation in [IDENTITY, *rotations] for sign in signs]
 
 
 def _moved(values: torch.Tensor, lattice: Lattice, element: int, matrix: np.ndarray, shift: tuple[int, ...]) -> torch.Tensor:

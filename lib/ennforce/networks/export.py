@@ -7,21 +7,20 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch.nn import functional
 
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import DataError, file_digest, one_line, read_json, write_atomically, write_json
-from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, ForceNetwork, build
-from ennforce.networks.layers import point_group
+from ennforce.networks.layers import point_group, torus_pad
 from ennforce.networks.native import NativeNetwork
 from ennforce.networks.tensors import read_tensors, write_tensors
-from ennforce.sections import Network
 from ennforce.symmetry import FieldType
 
 FORMAT = 1
 COMPONENTS = 64  # of a field, at most
+Text = Annotated[str, Field(max_length=64)]
 TILE = 64  # sites along a side of what torch is shown at once; measured: 1.8 times faster than 128 x 128 whole
 
 
@@ -38,12 +37,22 @@ def save_model(folder: str | Path, network: ForceNetwork, facts: dict) -> None:
     write_json(folder / "model.json", content)
 
 
-class Described(Network):
-    """Bounds of what a model file may describe: nothing that a study can ask for, but nothing without end either."""
+class Described(BaseModel):
+    """Bounds of what a model file may describe: whatever a study can ask for and more, but nothing without end."""
 
-    lattice: Literal["chain", "square", "triangular"]
-    field_type: Annotated[str, Field(max_length=64)]
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Text  # which there are, ``build`` knows
+    lattice: Text
+    field_type: Text
     width: Annotated[int, Field(ge=1, le=4096)]
+    depth: Annotated[int, Field(ge=1, le=64)]
+    first_radius: Annotated[int, Field(ge=1, le=8)]
+    radius: Annotated[int, Field(ge=1, le=4)]
+    mixed: bool
+    separable: bool
+    wide: Annotated[int, Field(ge=0, le=16)]
+    wide_radius: Annotated[int, Field(ge=1, le=24)]
 
 
 class Description(BaseModel):
@@ -124,12 +133,13 @@ def _require_fit(architecture: Architecture, state: dict) -> None:
 @torch.no_grad()
 def _probe(network: ForceNetwork) -> torch.Tensor:
     """Forces along one row of a fixed smooth configuration: what a loaded model must reproduce."""
-    length = 2 * network.receptive_radius + 2
-    y, x = torch.meshgrid(torch.arange(length), torch.arange(length), indexing="ij")
+    length, architecture = 2 * network.receptive_radius + 2, network.architecture
+    group = point_group(architecture.lattice)
+    x = torch.arange(length)
+    y = x[:, None] if group.matrices.shape[1] == 2 else torch.tensor(0)
     fields = network.field_scale * torch.sin(1.7 * x + 0.6 * y + 0.1 * x * y)
-    lattice = Lattice(network.architecture.lattice, (length, length))
-    channels = FieldType.parse(network.architecture.field_type).dim(lattice.point_group)
-    return network.on_torus(fields.expand(1, channels, length, length))[0, 0, 0]
+    forces = network.on_torus(fields.expand(1, FieldType.parse(architecture.field_type).dim(group), *fields.shape))
+    return forces[0, 0].reshape(-1, length)[0]
 
 
 class TiledNetwork:
@@ -144,9 +154,11 @@ class TiledNetwork:
         self.body = network.to(self.device).expanded()
 
     def on_torus(self, fields: torch.Tensor, tile: int | None = None) -> torch.Tensor:
-        """Forces (batch, C, Ly, Lx) of fields (batch, C, Ly, Lx), in their dtype; ``tile`` changes them by rounding only."""
+        """Forces (batch, C, *lattice) of fields, in their shape and dtype; ``tile`` (in 2-D) changes them by rounding only."""
         if isinstance(self.body, NativeNetwork) and tile is None:
             return self.body.on_torus(fields)
+        if fields.dim() == 3:  # a chain
+            return self.body(torus_pad(fields.float(), self.radius)).to(fields.dtype)
         height, width = fields.shape[-2:]
         tile = tile or (TILE if self.device.type == "cpu" else max(height, width))
         padded = functional.pad(fields.float(), (self.radius,) * 4, mode="circular")

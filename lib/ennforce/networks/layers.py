@@ -30,6 +30,13 @@ def torus_pad(features: torch.Tensor, radius: int) -> torch.Tensor:
     return functional.pad(features, (radius,) * 2 * (features.dim() - 2), mode="circular") if radius else features
 
 
+def trimmed(values: torch.Tensor, radius: int) -> torch.Tensor:
+    """Without a halo of ``radius`` sites, values (batch, C, *lattice)."""
+    for axis in range(2, values.dim()):
+        values = values.narrow(axis, radius, values.shape[axis] - 2 * radius)
+    return values
+
+
 @functools.cache
 def filter_basis(lattice_name: str, label_in: str, label_out: str, radius: int) -> np.ndarray:
     """Intertwiners on the stencil of all shifts within ``radius`` steps along every axis, as filters (n, out, in, k, k).

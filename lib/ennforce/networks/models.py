@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TypeAlias, cast
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ennforce.networks.base import Architecture, ForceNetwork
 from ennforce.networks.expanded import expand
-from ennforce.networks.layers import EquivariantConv, SeparableConv, torus_pad
+from ennforce.networks.layers import EquivariantConv, SeparableConv, torus_pad, trimmed
 from ennforce.networks.native import native
 from ennforce.networks.wide import WideConv
 from ennforce.symmetry import FieldType
@@ -51,18 +51,32 @@ class OddActivation(nn.Module):
         return torch.eye(channels), torch.eye(channels)
 
 
+class EvenActivation(nn.Module):
+    """SiLU on even regular features: an even field makes no odd ones."""
+
+    pointwise = staticmethod(functional.silu)
+    bases = staticmethod(OddActivation.bases)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.pointwise(features)
+
+
+Activation: TypeAlias = PairActivation | OddActivation | EvenActivation
+
+
 class EquivariantNetwork(ForceNetwork):
     """``enn``: convolution, residual blocks of activation and convolution, linear read-out.
 
-    ``width``: copies of the regular representation in each hidden feature (of each parity where mixed); ``depth``: blocks;
-    ``wide``: far stencils of the first layer.
+    ``width``: copies of the regular representation in each hidden feature; of each parity where ``mixed`` and the field has odd
+    terms, while an even field has even features alone. ``depth``: blocks; ``wide``: far stencils of the first layer. Raises
+    ValueError for a field of both parities without ``mixed``, and for one that rotates in spin space.
     """
 
     def __init__(self, architecture: Architecture, field_scale: float = 1.0, force_scale: float = 1.0) -> None:
         super().__init__(architecture, field_scale, force_scale)
         a = architecture
         field = FieldType.parse(a.field_type)
-        hidden = FieldType.parse(f"{a.width}xRo+{a.width}xRe" if a.mixed else f"{a.width}xRo")
+        hidden = FieldType.parse("+".join(f"{a.width}xR{parity}" for parity in hidden_parities(field, a.mixed)))
         self.embed: EquivariantConv | WideConv = (
             WideConv(a.lattice, field, hidden, a.first_radius, a.wide, a.wide_radius)
             if a.wide
@@ -73,7 +87,8 @@ class EquivariantNetwork(ForceNetwork):
             for _ in range(a.depth)
         )
         self.readout = EquivariantConv(a.lattice, hidden, field, 0)
-        self.activation = PairActivation() if a.mixed else OddActivation()
+        activations: dict[str, type[Activation]] = {"oe": PairActivation, "o": OddActivation, "e": EvenActivation}
+        self.activation = activations[hidden_parities(field, a.mixed)]()
 
     @property
     def body_radius(self) -> int:
@@ -89,11 +104,9 @@ class EquivariantNetwork(ForceNetwork):
         return sum(cast(EquivariantConv, layer).multiply_adds for layer in (self.embed, *self.blocks, self.readout))
 
     def response(self, fields: torch.Tensor) -> torch.Tensor:
-        n = self.architecture.radius
         features = self.embed(fields)
         for block in self.blocks:
-            update = block(self.activation(features))
-            features = features[..., n:-n, n:-n] + update
+            features = trimmed(features, self.architecture.radius) + block(self.activation(features))
         return self.readout(self.activation(features))
 
     def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
@@ -103,4 +116,16 @@ class EquivariantNetwork(ForceNetwork):
         return self.readout(self.activation(features))
 
     def expanded(self) -> nn.Module:
-        return native(self) or expand(self)
+        return native(self) or (expand(self) if self.readout.dimension == 2 else super().expanded())
+
+
+def hidden_parities(field: FieldType, mixed: bool) -> str:
+    """Of the hidden features of ``enn``: "oe", "o", or "e" for an even field, of which odd features could only be zero."""
+    if any(term.degree for term in field.terms):
+        raise ValueError(f"network kind 'enn' has no features that rotate as those of {field} do: use kind 'typed'")
+    parities = {term.parity for term in field.terms}
+    if parities == {1}:
+        return "e"
+    if not mixed and parities == {1, -1}:
+        raise ValueError(f"odd features alone cannot make the even part of a field {field}: set mixed to true")
+    return "oe" if mixed else "o"

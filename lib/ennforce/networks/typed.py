@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ennforce.networks.base import Architecture, ForceNetwork
-from ennforce.networks.layers import EquivariantConv, point_group
+from ennforce.networks.layers import EquivariantConv, point_group, trimmed
 from ennforce.networks.nonlinearities import Gated, Saturated, TensorProduct
 from ennforce.symmetry import FieldType, Term
 
@@ -26,9 +26,7 @@ class Block(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         bounded = self.saturated(features)
         update = self.gate(self.convolution(bounded + self.product(bounded)))
-        n = self.convolution.radius
-        inner = [slice(None)] * 2 + [slice(n, -n) if n else slice(None)] * (features.dim() - 2)
-        return features[tuple(inner)] + update
+        return trimmed(features, self.convolution.radius) + update
 
     @property
     def multiply_adds(self) -> int:

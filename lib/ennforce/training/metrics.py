@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -41,14 +43,19 @@ def jacobian_antisymmetry(network: ForceNetwork, fields: np.ndarray, batch: int 
     return float((jacobian - jacobian.T).norm() / jacobian.norm())
 
 
-def equivariance_error(network: ForceNetwork, fields: np.ndarray, odd: bool = True) -> float:
-    """Largest |F(g Q) - g F(Q)| / rms F over every point-group element, each translated; with the internal symmetries if ``odd``.
+def symmetry_elements(field_type: FieldType, lattice: Lattice) -> int:
+    """Number of elements that ``equivariance_error`` tries: of the point group, times those of the internal symmetry."""
+    return len(lattice.point_group) * len(equivariance.internal_elements(field_type, np.random.default_rng(0)))
 
-    ``fields``: (sample, component, L, L), on a torus of equal lengths.
+
+def equivariance_error(network: ForceNetwork, fields: np.ndarray, internal: Sequence[np.ndarray] | None = None) -> float:
+    """Largest |F(g Q) - g F(Q)| / rms F over every point-group element times every internal one, each translated.
+
+    ``fields``: (sample, component, L, L), on a torus of equal lengths. ``internal``: orthogonal matrices (3, 3), by default those
+    that the field can tell apart: particle-hole or time reversal for odd fields, and random rotations for spins.
     """
     architecture = network.architecture
     lattice = Lattice(architecture.lattice, fields.shape[2:])
     field_type = FieldType.parse(architecture.field_type)
     values = torch.as_tensor(fields, dtype=next(network.parameters()).dtype)
-    internal = None if odd else [equivariance.IDENTITY]
     return equivariance.equivariance_error(network.on_torus, lattice, field_type, field_type, values, internal)
