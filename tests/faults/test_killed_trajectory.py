@@ -1,30 +1,36 @@
 """A trajectory that is killed again and again, by SIGKILL, ends bit for bit like an undisturbed one."""
 
 import multiprocessing
-import time
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
 
+from ennforce import files
 from ennforce.analysis.structure import OrderObserver
 from ennforce.dynamics import Recorder, log_spaced_steps, quench
 from ennforce.forces import NetworkForces
 from ennforce.hamiltonians import Holstein
-from ennforce.io import write_dataset
+from ennforce.io import read_dataset, write_dataset
 from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, EquivariantNetwork
 
-KILLS, STEPS = 20, 2000
+KILLS, STEPS = 20, 400
 BATH = {
     "mass": 1.0, "friction": 0.2, "temperature": 0.05, "dt": 0.2,
     "initial_sigma": 0.1, "initial_temperature": 0.05, "initial_order": 0.0,
 }  # fmt: skip
 
 
-def trajectory(folder: Path, interval: float) -> None:
-    """Run, or go on with, one small network-driven quench; the result and the last state end in ``folder``."""
+def trajectory(folder: Path, life: int | None = None, torn: bool = False) -> None:
+    """Run, or go on with, one small network-driven quench; the result and the last state end in ``folder``.
+
+    With a ``life`` every step leaves a checkpoint, and the process kills itself so many steps after its start: between two steps,
+    or, ``torn``, while it writes the checkpoint of the last.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = Holstein(Lattice.square(24, 24), temperature=0.05)
@@ -32,45 +38,51 @@ def trajectory(folder: Path, interval: float) -> None:
     observer = OrderObserver(model.lattice, 1.0, model.classical_energy)
     recorder = Recorder(
         lambda state: observer(state.fields, state.momenta, state.replicas),
-        log_spaced_steps(1, STEPS, 60), log_spaced_steps(10, STEPS, 8), BATH["dt"], folder / "checkpoint", interval,
+        log_spaced_steps(1, STEPS, 60), log_spaced_steps(10, STEPS, 8), BATH["dt"], folder / "checkpoint", -1.0 if life else 1e9,
     )  # fmt: skip
-    last = quench(NetworkForces(network, model), model.lattice, np.arange(3), 11, BATH, STEPS, recorder)
+    begun: list[int] = []
+
+    def kill(*_) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def watch(step: int, total: int) -> None:
+        if life and torn and step == begun[0] + life - 1:
+            files.os.replace = kill
+        if life and step == begun[0] + life:
+            kill()
+
+    last = quench(
+        NetworkForces(network, model), model.lattice, np.arange(3), 11, BATH, STEPS, recorder, resumed=begun.append, progress=watch
+    )
     whole = recorder.dataset().assign(
         last_fields=(("replica", "y", "x"), last.fields), last_momenta=(("replica", "y", "x"), last.momenta)
     )
     write_dataset(whole, folder / "result.nc")
 
 
-def written(folder: Path) -> int:
-    return (folder / "checkpoint").stat().st_mtime_ns if (folder / "checkpoint").exists() else 0
+def step_of(checkpoint: Path) -> int:
+    return int(read_dataset(checkpoint).attrs["step"])
 
 
-def test_killed_twenty_times_at_random_moments(tmp_path):
+def test_killed_twenty_times(tmp_path):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     undisturbed.mkdir(), disturbed.mkdir()
-    whole = context.Process(target=trajectory, args=(undisturbed, 1e9))
-    whole.start()
-    whole.join(600)
-    assert whole.exitcode == 0
 
-    rng = np.random.default_rng(3)
-    for _ in range(KILLS):
-        process = context.Process(target=trajectory, args=(disturbed, 0.005))
+    def run(*arguments) -> int | None:
+        process = context.Process(target=trajectory, args=arguments)
         process.start()
-        # Let it write a few checkpoints, then a little more: the kill may come while it steps, or while it writes.
-        for _ in range(rng.integers(1, 4)):
-            seen, deadline = written(disturbed), time.monotonic() + 60
-            while written(disturbed) == seen and time.monotonic() < deadline:
-                time.sleep(0.0005)
-        time.sleep(rng.uniform(0, 0.03))
-        process.kill()
-        process.join(60)
-        assert process.exitcode == -9, "it ended before it was killed: give it more steps"
-    process = context.Process(target=trajectory, args=(disturbed, 0.1))
-    process.start()
-    process.join(600)
-    assert process.exitcode == 0
+        process.join(600)
+        return process.exitcode
+
+    assert run(undisturbed) == 0
+    rng, reached = np.random.default_rng(3), 0
+    for number in range(KILLS):
+        life, torn = int(rng.integers(2, STEPS // KILLS)), number % 2 == 1
+        assert run(disturbed, life, torn) == -signal.SIGKILL
+        reached += life - torn
+        assert step_of(disturbed / "checkpoint") == reached
+    assert run(disturbed) == 0
     with xr.open_dataset(undisturbed / "result.nc") as expected, xr.open_dataset(disturbed / "result.nc") as found:
         xr.testing.assert_identical(found.load().drop_attrs(), expected.load().drop_attrs())

@@ -148,13 +148,17 @@ def test_typed_networks_are_local_and_any_tiling_agrees():
     torch.testing.assert_close(network(fields), whole[..., reach:-reach, reach:-reach])
 
 
-def test_a_spin_network_drives_the_kondo_model():
+def test_forces_of_a_spin_network_are_the_networks_and_the_models_own():
     model = Kondo(Lattice.square(10, 10), temperature=0.2, A=2.0, H_z=0.1)
     network = TypedNetwork(Architecture("typed", field_type=str(model.field_type), width=1, depth=2))
     spins = np.random.default_rng(0).normal(size=(2, 3, 10, 10))
     with torch.no_grad():
         expected = network.on_torus(torch.as_tensor(spins, dtype=torch.float32)).double().numpy()
-    np.testing.assert_allclose(NetworkForces(network, model).electronic_forces(spins), expected, atol=1e-5)
+    forces = NetworkForces(network, model)
+    np.testing.assert_allclose(forces.electronic_forces(spins), expected, atol=1e-5)
+    own = -2.0 * 2.0 * ((spins**2).sum(axis=1, keepdims=True) - 1.0) * spins  # A/2 (|S|^2 - 1)^2 - H_z S^z
+    own[:, 2] += 0.1
+    np.testing.assert_allclose(forces.forces(spins) - expected, own, atol=1e-5)
 
 
 def test_spin_networks_learn_exchange_within_seconds():

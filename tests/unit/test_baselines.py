@@ -126,12 +126,36 @@ def test_multiply_adds_are_those_counted_by_hand(network):
     by_hand = {
         "cnn": 25 * 11 + 2 * 9 * 11**2 + 11,
         "gnn": 2 * (8 + 4 * 2 * 8**2 + 8),
+        "enn": 25 * 16 + 2 * 9 * 8**2 + 16,
+        "irrep_mlp": 2 * (49 * 56 + irrep_products(8)),
         "enn_energy": 2 * (25 * 16 + 2 * 9 * 8**2 + 16),
         "descriptor_mlp": 45 * 49 + 5 * 49 + 9 + 14 + 4 * 11 + 2 * (45 * 16 + 16 * 16 + 16),
         "euclidean": 2 * (25 * (1 * 33 + 27 * 3) + 3),
     }
-    expected = by_hand.get(a.kind.removesuffix("_augmented"))
-    assert network.multiply_adds == expected if expected else network.multiply_adds > 0
+    assert network.multiply_adds == by_hand[a.kind.removesuffix("_augmented")]
+
+
+def irrep_products(width: int) -> int:
+    """Multiply-adds of the layers and gates of ``irrep_mlp`` at depth 4: for each irrep made, weights on the first factor of a
+    product, its sum against the second, and the couplings, of which one of two E, or of E with another, has two."""
+    one, dims = ("A1", "A2", "B1", "B2"), {"A1": 1, "A2": 1, "B1": 1, "B2": 1, "E": 2}
+    table = {(a, a): ("A1",) for a in one} | {("A1", a): (a,) for a in one} | {(a, "E"): ("E",) for a in one} | {("E", "E"): one}
+    table |= {("A2", "B1"): ("B2",), ("A2", "B2"): ("B1",), ("B1", "B2"): ("A2",)}
+    inputs, total = {"A1": 9, "A2": 3, "B1": 6, "B2": 5, "E": 11}, 0
+    for copies in (width, width // 4, width // 8, 1):
+        last = len(set(inputs.values())) == 1 and inputs["A1"] == width // 8
+        made = ("A1",) if last else tuple(dims)
+        for label in made:
+            total += copies * inputs[label] * dims[label] + (0 if last else 2 * copies * dims[label])
+        for (first, second), products in table.items():
+            n, m = inputs[first], inputs[second]
+            if first == second and n == 1:
+                continue  # pairs of different channels
+            for out in set(products) & set(made):
+                couplings = 2 if "E" in (first, second) else 1
+                total += copies * m * dims[first] * (n + dims[out]) + m * couplings
+        inputs = dict.fromkeys(dims, copies)
+    return total
 
 
 @pytest.mark.parametrize("mixed", [True, False])

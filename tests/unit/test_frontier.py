@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from ennforce.networks import Architecture, EquivariantNetwork
 from ennforce.tables import as_csv, as_markdown
+from ennforce.training import frontier
 from ennforce.training.frontier import cost_at_error, lowest_by, median_seconds, on_square, power_law
 from ennforce.training.metrics import jacobian_antisymmetry
 
@@ -46,9 +47,15 @@ def test_fields_are_repeated_periodically():
     np.testing.assert_array_equal(on_square(fields, 2), fields[:2, :2])
 
 
-def test_the_first_call_is_not_timed():
-    calls = []
-    assert median_seconds(lambda: calls.append(0), 4) >= 0 and len(calls) == 5
+def test_the_median_of_all_calls_but_the_first_is_timed(monkeypatch):
+    """By a clock that only the calls move: 100 s, then 3, 1, 4 and 2 s."""
+    clock, durations = [0.0], iter([100.0, 3.0, 1.0, 4.0, 2.0])
+    monkeypatch.setattr(frontier.time, "perf_counter", lambda: clock[0])
+
+    def call():
+        clock[0] += next(durations)
+
+    assert median_seconds(call, 4) == 2.5 and not list(durations)
 
 
 class Linear(EquivariantNetwork):

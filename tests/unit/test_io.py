@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from ennforce.io import (
     provenance,
     read_dataset,
     read_json,
+    remove_parts,
     text_digest,
     write_atomically,
     write_dataset,
@@ -138,22 +138,35 @@ def test_a_full_disk_is_one_line(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_kill_in_the_middle_of_a_write_never_leaves_a_half_file(tmp_path):
-    program = (
-        "import numpy as np, xarray as xr\nfrom ennforce.io import write_dataset\n"
-        "n = 0\nprint('ready', flush=True)\n"
-        "while True:\n    n += 1\n    write_dataset(xr.Dataset({'a': ('x', np.full(300000, float(n)))}), 'file.nc')\n"
-    )
-    rng = np.random.default_rng(0)
-    for _ in range(5):
-        worker = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE)
-        worker.stdout.readline()
-        time.sleep(0.1 + 0.3 * rng.random())
-        worker.send_signal(signal.SIGKILL)
-        worker.wait()
-        if (tmp_path / "file.nc").exists():
-            values = read_dataset(tmp_path / "file.nc")["a"].values
-            assert (values == values[0]).all()
+@pytest.mark.parametrize("moment", ["half written", "before it is moved"])
+def test_a_kill_in_the_middle_of_a_write_never_leaves_a_half_file(tmp_path, moment):
+    """The process kills itself while it overwrites a file: the old content stays, and the next write leaves nothing else."""
+    path = tmp_path / "file.nc"
+    write_dataset(xr.Dataset({"a": ("x", np.full(300000, 1.0))}), path)
+    program = f"""
+import os, signal
+from pathlib import Path
+from ennforce import files
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def write(part):
+    content = Path("file.nc").read_bytes()
+    part.write_bytes(content[:len(content) // 2])
+    kill()
+
+if "{moment}" == "half written":
+    files.write_atomically("file.nc", write)
+else:
+    os.replace = kill
+    files.write_atomically("file.nc", lambda part: part.write_bytes(b"whole"))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (read_dataset(path)["a"].values == 1.0).all() and len(list(tmp_path.iterdir())) == 2
+    remove_parts(tmp_path, "file.nc")
+    assert [found.name for found in tmp_path.iterdir()] == ["file.nc"]
 
 
 def test_provenance_has_no_clock_and_knows_its_parents(tmp_path):

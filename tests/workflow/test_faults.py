@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -48,21 +47,22 @@ def test_a_diverging_trajectory_stops_with_its_step_and_keeps_its_checkpoint(stu
     assert list(study.path("resume").glob("trajectory-*"))
 
 
-def kill_during(project, after: float, *arguments: str) -> None:
-    """Start a workflow and kill it, with all its jobs, by SIGKILL once a checkpoint has been there for ``after`` seconds."""
-    worker = subprocess.Popen(
-        project.command("--configfile", "config/smoke.yaml", "--config", "checkpoint_seconds=0", *arguments),
-        cwd=project.folder, env=project.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while worker.poll() is None and time.monotonic() < deadline:
-        if project.path("resume").exists() and list(project.path("resume").glob("[!.]*")):
-            break
-        time.sleep(0.01)
-    time.sleep(after)
-    os.killpg(worker.pid, signal.SIGKILL)
-    worker.wait()
-    assert list(project.path("resume").glob("[!.]*")), "the job ended before the kill"
+def kill_at(project, step: int, *arguments: str) -> None:
+    """Start a workflow whose job kills it, and all of its processes, by SIGKILL when it has done ``step`` steps.
+
+    The job is told by a line at the end of ``workflow.py``, which hands files over and counts for no result.
+    """
+    path = project.folder / "lib" / "ennforce" / "workflow.py"
+    code = path.read_text()
+    path.write_text(
+        code + "\n\nimport signal\n\n\ndef _kill(node, step, total, text=''):\n"
+        f"    if step == {step}:\n        os.killpg(0, signal.SIGKILL)\n\n\nNode.progress = _kill\n"
+    )
+    command = project.command("--configfile", "config/smoke.yaml", "--config", "checkpoint_seconds=0", *arguments)
+    done = subprocess.run(command, cwd=project.folder, env=project.environment, capture_output=True, start_new_session=True)
+    path.write_text(code)
+    assert done.returncode == -signal.SIGKILL, done.stdout[-2000:]
+    assert list(project.path("resume").glob("[!.]*")), "no checkpoint was left"
 
 
 @pytest.mark.parametrize(
@@ -76,24 +76,48 @@ def test_a_killed_trajectory_goes_on_and_ends_the_same(study, rule, target, log)
     path = study.path(*target.split("/"))
     undisturbed = read_dataset(path)
     path.unlink()
-    kill_during(study, 0.3, "--allowed-rules", rule, "--", str(path.relative_to(study.folder)))
+    kill_at(study, 40, "--allowed-rules", rule, "--", str(path.relative_to(study.folder)))
     assert not path.exists()
     assert study.snakemake("--unlock").returncode == 0
     done = study.smoke("--allowed-rules", rule, targets=(str(path.relative_to(study.folder)),))
     assert done.returncode == 0, done.stdout[-2000:]
-    assert "goes on from step" in study.path("logs", f"{log}.log").read_text()
+    assert "goes on from step 40" in study.path("logs", f"{log}.log").read_text()
     xr.testing.assert_identical(read_dataset(path), undisturbed)
 
 
 def test_a_killed_training_goes_on_and_ends_the_same(study):
     history = study.path("models", "enn", "history.csv")
     undisturbed = history.read_text()
-    kill_during(study, 1.0, "--allowed-rules", "train", "--forcerun", "train", "--", str(history.relative_to(study.folder)))
+    kill_at(study, 120, "--allowed-rules", "train", "--forcerun", "train", "--", str(history.relative_to(study.folder)))
     assert study.snakemake("--unlock").returncode == 0
     done = study.smoke("--allowed-rules", "train", targets=(str(history.relative_to(study.folder)),))
     assert done.returncode == 0, done.stdout[-2000:]
-    assert "goes on from step" in study.path("logs", "train.log").read_text()
+    assert "goes on from step 120" in study.path("logs", "train.log").read_text()
     assert history.read_text() == undisturbed
+
+
+def test_the_error_of_a_failed_job_is_the_last_line(study):
+    """Two jobs that fail: their lines once more after all that Snakemake has to say, and no list of source files."""
+    for name in ("random", "quench_1"):
+        study.path("data", "samples", f"{name}.nc").write_bytes(b"text")
+    targets = [f"results/smoke/data/labelled/{name}.nc" for name in ("random", "quench_1")]
+    done = study.smoke("--keep-going", "--forcerun", "label", "--allowed-rules", "label", targets=targets)
+    assert done.returncode != 0
+    last = done.stdout.splitlines()[-2:]
+    assert sorted(line[: line.index(" is not")] for line in last) == [
+        f"label: results/smoke/data/samples/{name}.nc" for name in ("quench_1", "random")
+    ]
+    assert "lib/ennforce" not in done.stdout
+
+
+def test_a_job_that_was_killed_is_named_in_the_last_line(study):
+    path = study.folder / "scripts" / "label.py"
+    start = "def main(node: Node) -> None:\n"
+    path.write_text(path.read_text().replace(start, f"{start}    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n"))
+    done = study.smoke("--allowed-rules", "label", targets=("results/smoke/data/labelled/random.nc",))
+    assert done.returncode != 0
+    said = "label-random ended without a message, as when it is killed for want of memory: its log is "
+    assert done.stdout.splitlines()[-1] == said + "results/smoke/logs/label-random.log"
 
 
 def test_damaged_files_and_nan_are_named_or_harmless(finished):

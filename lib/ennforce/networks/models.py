@@ -26,9 +26,9 @@ class PairActivation(nn.Module):
     pointwise = staticmethod(functional.silu)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        odd, even = features.chunk(2, dim=-3)
+        odd, even = features.chunk(2, dim=1)
         plus, minus = self.pointwise(even + odd), self.pointwise(even - odd)
-        return torch.cat([plus - minus, plus + minus], dim=-3)
+        return torch.cat([plus - minus, plus + minus], dim=1)
 
     @staticmethod
     def bases(channels: int) -> tuple[torch.Tensor, torch.Tensor]:
