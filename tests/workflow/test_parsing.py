@@ -148,7 +148,17 @@ def test_rooms_import_downwards_only():
     """docs/design.md: a room imports only from its own floor and those below."""
     floors = {"lattice": 0, "symmetry": 0, "sections": 0, "config": 0, "io": 0, "tables": 0, "processes": 0, "sources": 0}
     floors |= {"__version__": 0, "hamiltonians": 1, "sweep": 2, "electrons": 2, "networks": 2, "forces": 3}
-    floors |= {"files": 0, "limits": 0, "reading": 0, "dynamics": 4, "training": 4, "analysis": 4, "plotting": 5, "workflow": 5}
+    floors |= {
+        "files": 0,
+        "limits": 0,
+        "reading": 0,
+        "threads": 0,
+        "dynamics": 4,
+        "training": 4,
+        "analysis": 4,
+        "plotting": 5,
+        "workflow": 5,
+    }
     package = ROOT / "lib" / "ennforce"
     for path in package.rglob("*.py"):
         inside = path.relative_to(package).with_suffix("")
