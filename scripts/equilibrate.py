@@ -15,10 +15,8 @@ def main(node: Node) -> None:
     model = from_parameters(p["model"])
     forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
     seed = node.seed(4)
-    start = State.uncorrelated(
-        model.lattice.shape, np.arange(p["replicas"]), seed, sigma=p["sigma"], mass=bath["mass"],
-        temperature=bath["temperature"], order=p["order"] * model.lattice.stagger(),
-    )  # fmt: skip
+    ordered = {"initial_sigma": p["sigma"], "initial_order": p["order"], "initial_temperature": bath["temperature"]}
+    start = State.before_quench(model.lattice, np.arange(p["replicas"]), seed, {**bath, **ordered})
     engine = Langevin.in_bath(forces, bath)
     steps = round(p["time"] / bath["dt"])
     end = engine.run(start, steps, lambda state: node.progress(state.step, steps))

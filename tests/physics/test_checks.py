@@ -1,5 +1,8 @@
 """P9: intervals and exact tests of pairs, stationary averages, drifts, rates, and biases of the time step."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -16,8 +19,11 @@ from ennforce.analysis.swaps import curve_test, p_values, swaps, weights
 from ennforce.analysis.timestep import biases, largest_unbiased, late_averages, stability_bound
 from ennforce.dynamics import DivergenceError, Langevin, State
 from ennforce.lattice import Lattice
-from ennforce.sections import Margins
+from ennforce.sections import Bath, Margins
+from ennforce.workflow import Node
 from tests.conftest import holstein
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def ensembles_of_pairs(rng, pairs: int, shared: float, shift: float = 0.0) -> np.ndarray:
@@ -184,6 +190,7 @@ def test_what_cannot_be_measured_and_what_is_no_pair():
     assert rows["correlation", 1.0]["verdict"] == "not measured" and rows["correlation", 1.0]["low"] is None
     assert 0.5 < rows["correlation", 2.5]["used"] < 1.0 == rows["correlation", 12.0]["used"]
     assert len(rows) == 3 * len(OBSERVABLES)  # no window begins after the end
+    assert compare(first, second, [1.0], MARGINS, 0.05) == compare(first, second, [1.0], MARGINS, 0.05)  # to the bit
     same = compare(first, first, [1.0], MARGINS, 0.05)
     assert {row["verdict"] for row in same} == {"equivalent"} and all(row["difference"] == 0 for row in same)
     with pytest.raises(ValueError, match="different replicas"):
@@ -319,6 +326,31 @@ def test_exponential_rates_are_found_in_their_window_alone():
     assert first == 10.0 and 50 < last < 65
     assert np.isnan(exponential_rate(time, 0 * distance + 1.0, 0.1)[0])
     assert first_above(time, distance, 0.1) > last and np.isinf(first_above(time, distance, 2.0))
+
+
+@pytest.mark.parametrize("order", [0.0, 0.8])
+def test_divergence_starts_where_the_quenches_do(tmp_path, monkeypatch, order):
+    """Its first fields are those of ``before_quench``, order included; the learned force is stood in for by the solver."""
+    specification = importlib.util.spec_from_file_location("divergence", SCRIPTS / "divergence.py")
+    script = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(script)
+    model, bath = holstein("default", (8, 8), 0.1), {**Bath(temperature=0.1).model_dump(), "initial_order": order}
+    monkeypatch.setattr(script.NetworkForces, "load", lambda folder, model: script.KPMForces(model, 1e-3))
+    starts = []
+    run = script.Langevin.run
+    monkeypatch.setattr(script.Langevin, "run", lambda self, state, *rest: starts.append(state) or run(self, state, *rest))
+    node = Node(
+        rule="divergence", input={"model": [__file__]}, wildcards={}, threads=1, log=str(tmp_path / "x.log"), study="a",
+        output={"distances": str(tmp_path / "d.nc"), "rates": str(tmp_path / "r.json")}, checkpoint_seconds=30.0,
+        params={
+            "model": model.parameters(), "bath": bath, "seed": 1, "replicas": 2, "time": 2.0, "observations": 5,
+            "perturbation": 1e-6, "dynamics_tolerance": 0.02, "tolerance": 1e-3, "margin": 0.03, "method": "auto",
+        },
+    )  # fmt: skip
+    script.main(node)
+    expected = State.before_quench(model.lattice, np.arange(2), node.seed(6), bath)
+    assert len(starts) == 4 and all(abs(state.fields - expected.fields).max() < 1e-5 for state in starts)
+    assert (starts[0].fields * model.lattice.stagger()).mean() == pytest.approx(order, abs=0.05)
 
 
 def test_biases_of_the_time_step_are_weighed_against_both_errors():
