@@ -16,8 +16,11 @@ from ennforce.electrons.stencil import Shift2, Stencil, Window
 
 CHUNK = 64 * LANES  # most columns of one call of a kernel
 LOOKBACK = 4  # Lanczos steps whose results must agree
-RESONANT = 0.05  # weight at the Fermi level from which few Lanczos steps are not trusted
 UNROLLED = 10  # most terms of a plane that are compiled one by one: with more they are no longer vectorised
+# Of the weight at the Fermi level: Matsubara frequencies in units of pi T, and their shares. A state at energy E counts
+# sum_k share_k / (1 + (E / frequency_k)^2): 1 at E = 0, and no terms of second and fourth order far away.
+FREQUENCIES = (1.0, 3.0, 5.0)
+SHARES = np.linalg.solve([[1.0, 1.0, 1.0], [1.0, 9.0, 25.0], [1.0, 81.0, 625.0]], [1.0, 0.0, 0.0])
 SHORT_CHUNK = 16 * LANES  # the same where their Lanczos vectors are held, in cache
 
 
@@ -154,47 +157,49 @@ class ChebyshevEngine(_Local):
 class RecursionEngine(_Local):
     """f(H) from ``steps`` Lanczos steps and a sum of poles (Haydock's recursion); columns not converged go to ``fallback``.
 
-    ``poles`` and ``residues`` are of the Fermi function (mu, temperature), plus ``constant`` on the diagonal. Converged:
-    the elements of the last steps agree within ``tolerance``.
+    ``poles`` and ``residues`` are of the Fermi function (mu, temperature), plus ``constant`` on the diagonal. Its partner in
+    quadrature is the imaginary part of the same sum. Converged: the elements of both at the last steps agree within
+    ``tolerance``, and the weight at the Fermi level is at most ``resonant``.
     """
 
     def __init__(
         self, stencil: Stencil, shifts: tuple[Shift2, ...], poles: np.ndarray, residues: np.ndarray, constant: float,
-        mu: float, temperature: float, steps: int, tolerance: float, fallback: Engine,
+        mu: float, temperature: float, steps: int, tolerance: float, resonant: float, fallback: Engine,
     ) -> None:  # fmt: skip
         super().__init__(stencil, shifts)
-        frequency = np.pi * temperature
-        self.matsubara = np.array([mu + 1j * frequency]), np.array([0.5j * frequency])
+        frequencies = np.pi * temperature * np.array(FREQUENCIES)
+        self.matsubara = mu + 1j * frequencies, 0.5j * frequencies * SHARES
         self.poles, self.residues, self.constant = poles, residues, constant
-        self.steps, self.tolerance, self.fallback = steps, tolerance, fallback
+        self.steps, self.tolerance, self.resonant, self.fallback = steps, tolerance, resonant, fallback
 
     def values(self, sites: np.ndarray, window: Window) -> np.ndarray:
         last, changing, resonant = self.converging(sites, window, self.steps)
         doubtful = changing | resonant
         if doubtful.any():
-            last[..., doubtful] = self.fallback.values(sites[doubtful], window)[:1]
+            last[..., doubtful] = self.fallback.values(sites[doubtful], window)
         return last
 
     def converging(self, sites: np.ndarray, window: Window, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Values after ``steps``, the sites where they still change, and those of resonant states.
 
-        A step may change nothing though the next ones do, so all of the last LOOKBACK must agree. And a site with states near the
-        Fermi level may be in resonance with another that so few steps do not see: its occupation cannot be read off them at all.
+        A step may change nothing though the next ones do, so all of the last LOOKBACK must agree, in both functions: a symmetry
+        that holds a density at every step does not hold its partner. And a site with states near the Fermi level may be in
+        resonance with another that so few steps do not see: its occupation cannot be read off them at all.
         """
-        results = self._after(sites, window, range(max(1, steps - LOOKBACK), steps + 1))
-        before, last, weight = results[:-2], results[-2], results[-1]
-        changing = np.abs(before - last).max(axis=(0, 1, 2)) > self.tolerance
-        return last[None], changing, weight.max(axis=(0, 1)) > RESONANT
+        results, weight = self._after(sites, window, range(max(1, steps - LOOKBACK), steps + 1))
+        changing = np.abs(results[:-1] - results[-1]).max(axis=(0, 1, 2, 3)) > self.tolerance
+        return results[-1], changing, weight.max(axis=0) > self.resonant
 
-    def _after(self, sites: np.ndarray, window: Window, counts: range) -> np.ndarray:
-        """Values after several numbers of steps, shape (counts + 1, orbitals, elements, sites); the last are weights.
+    def _after(self, sites: np.ndarray, window: Window, counts: range) -> tuple[np.ndarray, np.ndarray]:
+        """Values after several numbers of steps, (counts, 2 functions, orbitals, elements, sites); weights (orbitals, sites).
 
-        The weight at the Fermi level, pi T |Im G| at the first Matsubara frequency, is 1 for a state there, 0 where all are far.
+        The weight at the Fermi level is 1 for a state there and falls as the sixth power of pi T / energy: three Matsubara
+        frequencies, combined so that the first two powers cancel.
         """
         layout = self._layout(window)
         steps = counts[-1]
 
-        def job(start: int, chunk: np.ndarray) -> np.ndarray:
+        def job(start: int, chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             origins = layout.origins(chunk)
             alphas, betas = np.empty((2, steps, len(origins)))
             vectors = np.empty((steps, len(layout.elements), len(origins)))
@@ -202,16 +207,19 @@ class RecursionEngine(_Local):
                 layout.arrays, layout.padded, origins, layout.terms, layout.table, layout.box, layout.reach, window.spans,
                 window.torus, start, layout.elements, steps, alphas, betas, vectors,
             )  # fmt: skip
-            values = np.zeros((len(counts) + 1, len(layout.elements), len(origins)))
+            values = np.zeros((len(counts), 2, len(layout.elements), len(origins)))
             own = layout.elements == start
-            values[:-1, own] = self.constant
-            for count, result in zip(counts, values[:-1], strict=True):
-                rational(alphas, betas, vectors, self.poles, self.residues, count, result)
-            rational(alphas, betas, vectors[:, own], *self.matsubara, steps, values[-1, :1])
-            return values[..., : len(chunk)]
+            values[:, 0, own] = self.constant
+            for count, result in zip(counts, values, strict=True):
+                rational(alphas, betas, vectors, self.poles, self.residues, count, result[0])
+                rational(alphas, betas, vectors, self.poles, -1j * self.residues, count, result[1])
+            weights = np.zeros((1, len(origins)))
+            rational(alphas, betas, vectors[:, own], *self.matsubara, steps, weights)
+            return values[..., : len(chunk)], weights[0, : len(chunk)]
 
         rows = [in_threads(lambda chunk, start=start: job(start, chunk), sites, SHORT_CHUNK) for start in layout.starts]
-        return np.stack([np.concatenate(row, axis=-1) for row in rows], axis=1)
+        values = np.stack([np.concatenate([piece[0] for piece in row], axis=-1) for row in rows], axis=2)
+        return values, np.stack([np.concatenate([piece[1] for piece in row]) for row in rows])
 
 
 def in_threads(function: Callable, sites: np.ndarray, largest: int) -> list:

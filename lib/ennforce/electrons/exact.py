@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.linalg
 from scipy.optimize import brentq
-from scipy.special import expit
+from scipy.special import digamma, expit
 
 from ennforce.hamiltonians import Blocks, DensityMatrix, Hamiltonian
 
@@ -12,6 +13,14 @@ from ennforce.hamiltonians import Blocks, DensityMatrix, Hamiltonian
 def fermi(energies: np.ndarray, chemical_potential: float, temperature: float) -> np.ndarray:
     """Occupation 1 / (1 + exp((E - mu) / T))."""
     return expit((chemical_potential - energies) / temperature)
+
+
+def fermi_partner(energies: np.ndarray, chemical_potential: float, temperature: float) -> np.ndarray:
+    """The Fermi function's partner in quadrature, Re psi(1/2 + i (E - mu) / (2 pi T)) / pi with the digamma function psi.
+
+    f + i times it is, but for a constant, the sum 2 T sum_n 1 / (i w_n - E) over positive Matsubara frequencies: no other poles.
+    """
+    return digamma(0.5 + 0.5j * (energies - chemical_potential) / (np.pi * temperature)).real / np.pi
 
 
 def potential_per_state(energies: np.ndarray, chemical_potential: float, temperature: float) -> np.ndarray:
@@ -29,12 +38,23 @@ def solve_chemical_potential(filling: float, mean_occupation, low: float, high: 
     return float(brentq(lambda mu: mean_occupation(mu) - filling, low, high, xtol=1e-12))
 
 
+def eigenstates(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and eigenvectors of a Hermitian matrix, which is overwritten.
+
+    Measured on one thread: LAPACK's ``evr`` takes 4.5 s for 1800 complex states where ``evd``, which numpy calls, takes 11 s; of
+    real matrices ``evd`` is the faster by a tenth to a third.
+    """
+    if not np.iscomplexobj(matrix):
+        return np.linalg.eigh(matrix)
+    return scipy.linalg.eigh(matrix, driver="evr", overwrite_a=True, check_finite=False)
+
+
 class ExactElectrons:
     """Spectrum and density matrix of one configuration; ``chemical_potential`` is the one used (found, if a filling is fixed)."""
 
     def __init__(self, model: Hamiltonian, fields: np.ndarray) -> None:
         self.blocks = model.blocks(fields)
-        self.energies, self.vectors = np.linalg.eigh(self.blocks.dense())
+        self.energies, self.vectors = eigenstates(self.blocks.dense())
         self.temperature = model.temperature
         self.chemical_potential = model.chemical_potential
         if model.filling is not None:
