@@ -1,14 +1,14 @@
-"""Microseconds a site of networks, kernel polynomials and exact diagonalisation, in one run; errors of the solvers."""
+"""Microseconds a site of networks and solvers on one lattice in one run, and their errors on the same held-out configurations."""
 
 from pathlib import Path
 
 import numpy as np
 
-from ennforce.forces import ExactForces, KPMForces, NetworkForces
+from ennforce.forces import ExactForces, KPMForces, LocalForces, NetworkForces
 from ennforce.hamiltonians import from_parameters
 from ennforce.io import attribute, provenance, read_dataset, write_json
 from ennforce.training.dataset import Samples
-from ennforce.training.frontier import machine, median_seconds, on_square
+from ennforce.training.frontier import machine, median_seconds, on_square, pareto
 from ennforce.training.metrics import force_errors
 from ennforce.workflow import Node, run_node, set_threads
 
@@ -23,36 +23,58 @@ def main(node: Node) -> None:
     chosen = np.linspace(0, len(held_out) - 1, p["references"]).astype(int)
     fields, labels = held_out.fields[chosen].astype(float), held_out.forces[chosen]
     networks = {Path(path).parent.name: NetworkForces.load(Path(path).parent) for path in node.input["models"]}
-    solvers = {t: KPMForces(model, t, sampled=True, margin=p["margin"], method=p["method"]) for t in p["tolerances"]}
-    large = on_square(fields[0, 0], p["size"])
+    large, model_of_large = on_square(fields[0, 0], p["size"]), model.resized(p["size"], p["size"])
     threads = sorted({1, node.threads})
+    exact = ExactForces(model).electronic_forces(fields)
 
-    def microseconds(call, sites: int, repeats: int = repeats) -> dict[str, float]:
-        """By number of threads."""
+    def microseconds(forces) -> dict[str, float]:
+        """By number of threads, on the large lattice."""
         found = {}
         for count in threads:
             set_threads(count)
-            found[str(count)] = 1e6 * median_seconds(call, repeats, PATIENCE) / sites
+            found[str(count)] = 1e6 * median_seconds(lambda: forces.electronic_forces(large), repeats, PATIENCE) / large.size
         return found
 
-    exact = ExactForces(model).electronic_forces(fields)
+    def errors(forces) -> dict:
+        found = forces.electronic_forces(fields)
+        return {"against_exact": force_errors(found, exact), "against_labels": force_errors(found, labels)}
+
+    trained = {name: {"microseconds": microseconds(forces), "errors": errors(forces)} for name, forces in networks.items()}
+    local = []
+    settings = fixed_efforts(p, lanczos=model.filling is None)
+    for options in settings:
+        forces = LocalForces(model, **options)
+        cost = microseconds(LocalForces(model_of_large, **options))
+        local.append({"name": str(forces.effort), **options, "microseconds": cost, "errors": errors(forces)})
+        node.progress(len(local), len(settings), str(forces.effort))
+    kept = pareto([row["errors"]["against_exact"]["relative"] for row in local], [row["microseconds"]["1"] for row in local])
     solved = []
-    for tolerance, solver in solvers.items():
-        forces = solver.electronic_forces(fields)
-        errors = {"against_exact": force_errors(forces, exact), "against_labels": force_errors(forces, labels)}
-        cost = microseconds(lambda solver=solver: solver.electronic_forces(fields), fields.size)
-        solved.append({"tolerance": tolerance, "method": solver.last.method, "microseconds": cost, "errors": errors})
-        node.progress(len(solved), len(solvers), f"tolerance {tolerance:g}")
+    for tolerance in p["tolerances"]:
+        solver, larger = (
+            KPMForces(m, tolerance, sampled=True, margin=p["margin"], method=p["method"]) for m in (model, model_of_large)
+        )
+        cost = microseconds(larger)
+        row = {"tolerance": tolerance, "microseconds": cost, "errors": errors(solver)}
+        solved.append({**row, "method": solver.last.method})
+        node.progress(len(solved), len(p["tolerances"]), f"tolerance {tolerance:g}")
     timing = {
         "machine": machine(),
         "threads": node.threads,
         "size": p["size"],
-        "networks": {name: microseconds(lambda f=forces: f.forces(large), large.size) for name, forces in networks.items()},
+        "references": len(fields),
+        "networks": trained,
+        "local": [local[number] for number in kept],
         "kpm": solved,
         "exact": [diagonalisation(model, fields[0], size, repeats) for size in p["exact_sizes"]],
         "label_errors": force_errors(labels, exact),
     }
     write_json(node.output["timing"], {**timing, "provenance": provenance(node.parents)})
+
+
+def fixed_efforts(p: dict, lanczos: bool) -> list[dict]:
+    """Options of ``LocalForces``: every order with every radius, and the Lanczos settings where the model takes them."""
+    found = [{"order": order, "radius": radius} for radius in p["radii"] for order in p["orders"]]
+    return found + [dict(zip(("steps", "poles", "radius"), row, strict=True)) for row in p["lanczos"] if lanczos]
 
 
 def diagonalisation(model, fields: np.ndarray, size: int, repeats: int) -> dict:

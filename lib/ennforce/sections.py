@@ -429,10 +429,22 @@ class Frontier(Section):
         "cnn_augmented",
     ]
     tolerances: Annotated[
-        list[Annotated[float, Field(ge=1e-8, le=0.1)]], Field(min_length=1, description="of the kernel polynomials")
-    ] = [0.1, 0.05, 0.03, 0.01, 0.003]
+        list[Annotated[float, Field(ge=1e-8, le=0.1)]], Field(min_length=1, description="of the solver within a tolerance")
+    ] = [0.1, 0.03, 0.01, 0.003]
+    orders: Annotated[
+        list[Annotated[int, Field(ge=2)]], Field(min_length=1, description="Chebyshev orders of solvers of fixed effort")
+    ] = [12, 16, 24, 32, 48, 64, 96]
+    radii: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, description="of their windows")] = [2, 3, 4, 5, 6, 8]
+    lanczos: Annotated[list[tuple[Count, Count, Count]], Field(description="Lanczos steps, poles and radius of further ones")] = [
+        (3, 4, 1),
+        (4, 4, 1),
+        (6, 5, 1),
+        (8, 5, 1),
+        (8, 5, 2),
+        (10, 6, 2),
+    ]
     references: Annotated[int, Field(ge=1, description="held-out snapshots for kernel polynomials and diagonalisation")] = 4
-    size: Annotated[EvenLength, Field(description="side of the lattice on which networks are timed")] = 256
+    size: Annotated[EvenLength, Field(description="side of the lattice on which all but diagonalisation is timed")] = 256
     exact_sizes: Annotated[list[EvenLength], Field(min_length=1, description="sides for exact diagonalisation")] = [32, 40, 48]
     repeats: Annotated[int, Field(ge=1, description="timed calls, of which the median counts")] = 5
     extrapolation: Extrapolation = Extrapolation()

@@ -11,7 +11,7 @@ from torch.nn import functional
 from ennforce.networks import Architecture, EquivariantNetwork
 from ennforce.tables import as_csv, as_markdown
 from ennforce.training import frontier
-from ennforce.training.frontier import cost_at_error, lowest_by, median_seconds, on_square, power_law
+from ennforce.training.frontier import cost_at_error, lowest_by, median_seconds, on_square, pareto, power_law
 from ennforce.training.metrics import jacobian_antisymmetry
 
 
@@ -75,6 +75,12 @@ def test_antisymmetry_of_known_derivatives():
     assert jacobian_antisymmetry(Linear(0.5, 0.5), fields) == 0.0
     expected = (2 * 0.5**2 / (1 + 0.7**2 + 0.2**2)) ** 0.5
     assert jacobian_antisymmetry(Linear(0.7, 0.2), fields, batch=5) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_front_holds_what_none_beats():
+    errors, costs = [0.1, 0.05, 0.2, 0.05, 0.01], [1.0, 2.0, 3.0, 1.5, 9.0]
+    assert pareto(errors, costs) == [0, 3, 4]
+    assert pareto([0.1], [1.0]) == [0] and pareto([0.1, 0.2], [1.0, 1.0]) == [0]
 
 
 def test_costs_are_compared_at_equal_error():

@@ -29,6 +29,9 @@ def test_the_comparison_of_networks_ends_with_its_files(study):
         card = study.path("frontier", "models", name, "card.md").read_text()
         assert "on 16 x 16 sites" in card and "2 s, " in card and "torch" in card
     assert float(rows["kpm 0.02"]["quench_relative"]) < float(rows["kpm 0.1"]["quench_relative"])
+    fixed = [row for name, row in rows.items() if name.startswith("local ")]
+    costs, errors = ([float(row[key]) for row in fixed] for key in ("microseconds_1_thread", "quench_relative"))
+    assert costs == sorted(costs) and errors == sorted(errors, reverse=True) and float(rows["enn"]["times_cheaper_than_solver"]) > 0
     assert float(rows["exact 16 x 16"]["microseconds_all_threads"]) > 0
     curve = json.loads(study.path("frontier", "learning_curve.json").read_text())
     assert sorted({point["snapshots"] for point in curve["points"]}) == [10, 20] and set(curve["fits"]) == {"enn", "cnn"}

@@ -71,7 +71,16 @@ rule time_forces:
     threads: workflow.resource_settings.cores or 1
     params:
         **STUDY.frontier.model_dump(
-            include={"tolerances", "references", "size", "exact_sizes", "repeats"}
+            include={
+                "orders",
+                "radii",
+                "lanczos",
+                "tolerances",
+                "references",
+                "size",
+                "exact_sizes",
+                "repeats",
+            }
         ),
         margin=STUDY.solver.spectral_margin,
         method=STUDY.solver.method,

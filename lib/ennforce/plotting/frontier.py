@@ -1,4 +1,4 @@
-"""Figure: force error on quench snapshots against microseconds a site, for networks, kernel polynomials and diagonalisation."""
+"""Figure: force error on the same quench snapshots against microseconds a site: networks, local expansions, diagonalisation."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ def draw(comparison: dict) -> Figure:
     looks = style.series(len(families))
     for (kind, rows), look in zip(families.items(), looks, strict=True):
         rows.sort(key=lambda row: row["microseconds_1_thread"])
-        cost, error = ([row[key] for row in rows] for key in ("microseconds_1_thread", "quench_relative"))
+        cost, error = ([row[key] for row in rows] for key in ("microseconds_1_thread", "reference_relative"))
         axes.plot(cost, [100 * e for e in error], label=kind.replace("_", " "), **{**look, "ls": "none"})
         if len(rows) > 1:  # ours: the names tell widths and forms
             for n, (row, x, y) in enumerate(zip(rows, cost, error, strict=True)):
                 place = (4, 3) if n % 2 == 0 else (-2, -9)  # neighbours above and below their points
                 axes.annotate(row["name"], (x, 100 * y), place, textcoords="offset points", fontsize=6, color=look["color"])
-    solved = sorted(comparison["kpm"], key=lambda row: row["tolerance"])
-    axes.plot(
-        [row["microseconds"]["1"] for row in solved], [100 * row["errors"]["against_exact"]["relative"] for row in solved],
-        "s--", color=style.COLOURS["kpm"], ms=4, label="kernel polynomials",
-    )  # fmt: skip
+    for solved, line, name in (
+        (comparison["local"], "s-", "local expansion of fixed effort"),
+        (sorted(comparison["kpm"], key=lambda row: row["tolerance"]), "s:", "the same within a tolerance"),
+    ):
+        axes.plot(
+            [row["microseconds"]["1"] for row in solved], [100 * row["errors"]["against_exact"]["relative"] for row in solved],
+            line, color=style.COLOURS["kpm"], ms=4, label=name, fillstyle="full" if line == "s-" else "none",
+        )  # fmt: skip
     axes.axhline(100 * comparison["label_errors"]["relative"], color=style.COLOURS["reference"], lw=0.8, ls=":", label="labels")
     axes.set(xscale="log", yscale="log", xlabel="microseconds a site, one thread", ylabel="relative force error (%)")
     # Diagonalisation has no error that a logarithmic axis could show: its cost is marked on the axis itself.

@@ -56,6 +56,16 @@ def power_law(counts: Sequence[float], errors: Sequence[float]) -> dict[str, flo
     }
 
 
+def pareto(errors: Sequence[float], costs: Sequence[float]) -> list[int]:
+    """Numbers of the methods that none beats in both error and cost, from the cheapest to the most accurate."""
+    best, found = math.inf, []
+    for number in sorted(range(len(costs)), key=lambda n: (costs[n], errors[n])):
+        if errors[number] < best:
+            best = errors[number]
+            found.append(number)
+    return found
+
+
 def cost_at_error(error: float, errors: Sequence[float], costs: Sequence[float]) -> float:
     """What a method costs at ``error``: ln cost by ln error between its points, beyond them the nearest point's cost."""
     order = np.argsort(errors)
