@@ -153,6 +153,7 @@ def test_rooms_import_downwards_only():
         "limits": 0,
         "reading": 0,
         "threads": 0,
+        "accuracy": 4,
         "dynamics": 4,
         "training": 4,
         "analysis": 4,

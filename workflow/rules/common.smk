@@ -55,9 +55,10 @@ def code_of(script, unused=""):
     return lambda wildcards: digest(path, unused)
 
 
-def last_words(log):
-    """What each failed job said last, in one line; ``log`` is Snakemake's own, which names the logs of those that failed."""
-    failed = dict.fromkeys(re.findall(r"^ +log: (.*) \(check log", Path(log).read_text(), re.M))
+def last_words(logs):
+    """What each failed job said last, in one line; ``logs`` are Snakemake's own, which name the logs of those that failed."""
+    text = "\n".join(Path(log).read_text() for log in logs)
+    failed = dict.fromkeys(re.findall(r"^ +log: (.*) \(check log", text, re.M))
     said = {Path(name): Path(name).read_text() for name in failed if Path(name).exists()}
     for path, text in said.items():
         errors = re.findall(r"^\S+ \S+ ERROR (.*)", text, re.M)
