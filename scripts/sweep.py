@@ -2,7 +2,9 @@
 
 import csv
 
+from ennforce.analysis.comparison import over_networks
 from ennforce.io import read_json, write_atomically
+from ennforce.tables import as_markdown
 from ennforce.workflow import Node, run_node
 
 
@@ -21,7 +23,8 @@ def numbers(summary: dict) -> dict[str, float | str | None]:
 
 def main(node: Node) -> None:
     keys = ("force_error", "comparison", "growth")
-    found = [numbers(read_json(path, keys)) for path in node.input["summaries"]]
+    summaries = [read_json(path, keys) for path in node.input["summaries"]]
+    found = [numbers(summary) for summary in summaries]
     rows = [{"point": n, **p, **f} for n, p, f in zip(node.params["names"], node.params["points"], found, strict=True)]
 
     def write(path) -> None:
@@ -34,7 +37,20 @@ def main(node: Node) -> None:
     header = [*node.params["points"][0], *(key for key in found[0] if not key.endswith("_error"))]
     lines = [header, ["---"] * len(header), *([cell(row, key) for key in header] for row in rows)]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    if set(node.params["points"][0]) == {"seed"} and len(summaries) > 1:
+        table += seeds([summary["comparison"]["rows"] for summary in summaries])
     write_atomically(node.output["table"], lambda path: path.write_text(table, encoding="utf-8"))
+
+
+def seeds(tables: list[list[dict]]) -> str:
+    """What studies that differ in their seed alone say together of network against solver: the error of the network included."""
+    rows = over_networks(tables)
+    text = f"""
+Network less solver over {len(tables)} seeds, each with data, training, starts and noise of its own: mean, standard deviation
+between seeds, interval of the mean (95 %, each row by itself).
+
+"""
+    return text + as_markdown(rows) if rows else ""
 
 
 def cell(row: dict, key: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from ennforce.accuracy import ReferenceForces
-from ennforce.analysis.comparison import OBSERVABLES, compare, overall, paired, total_energy, window_weights, windows
+from ennforce.analysis.comparison import OBSERVABLES, compare, over_networks, overall, paired, total_energy, window_weights, windows
 from ennforce.analysis.ensemble import pooled_error
 from ennforce.analysis.equilibrium import averages, histograms, integrated_autocorrelation, stationary
 from ennforce.analysis.intervals import half_width, jackknife, leave_one_out, members_needed
@@ -197,6 +197,21 @@ def test_what_cannot_be_measured_and_what_is_no_pair():
         compare(first, first.isel(replica=slice(0, 2)), [1.0], MARGINS, 0.05)
     with pytest.raises(ValueError, match="different replicas"):
         paired(first, first.isel(replica=slice(0, 2)), ["order"])
+
+
+def test_several_networks_together_hold_the_error_of_the_network():
+    """Three networks, each off by its own: the interval of their mean is that of three numbers."""
+    rng = np.random.default_rng(0)
+    reference, offsets = quenches(rng, 12, 0.001), (0.004, -0.001, 0.003)
+    tables = [compare(quenches(rng, 12, 0.001, offset), reference, [1.0], MARGINS, 0.05) for offset in offsets]
+    assert [row["verdict"] for table in tables for row in table[:1]] == ["different", "equivalent", "different"]
+    row = over_networks(tables)[0]
+    assert row["difference"] == pytest.approx(0.002, abs=5e-4) and row["spread"] == pytest.approx(np.std(offsets, ddof=1), rel=0.2)
+    assert row["verdict"] == "cannot tell" and row["high"] - row["difference"] == pytest.approx(
+        4.303 * row["spread"] / np.sqrt(3), rel=1e-3
+    )
+    tables[0][0] |= {"difference": None}
+    assert len(over_networks(tables)) == len(OBSERVABLES) - 1
 
 
 def test_a_window_is_an_average_over_the_logarithm_of_time():

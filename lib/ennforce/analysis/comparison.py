@@ -154,3 +154,23 @@ def overall(rows: Sequence[dict]) -> str:
     """ "different" if one row is, "equivalent" if all that could be measured are, else "cannot tell"."""
     found = {row["verdict"] for row in rows} - {"not measured"}
     return "different" if "different" in found else "equivalent" if found == {"equivalent"} else "cannot tell"
+
+
+def over_networks(tables: Sequence[Sequence[dict]]) -> list[dict]:
+    """One row for each row of ``compare`` that was measured for every one of several networks, from ``tables`` of one each.
+
+    ``difference`` is the mean over the networks, ``spread`` their standard deviation, and the interval, 95 % for each row alone,
+    that of the mean of all networks trained so (Student's t): it holds what trainings, and whatever else differs between the
+    studies, do to the result.
+    """
+    rows, networks = [], len(tables)
+    for same in zip(*tables, strict=True):
+        values = np.array([row["difference"] for row in same], dtype=float)
+        if not np.isfinite(values).all():
+            continue
+        mean, spread = float(values.mean()), float(values.std(ddof=1))
+        width = half_width(spread / np.sqrt(networks), networks)
+        row = {key: same[0][key] for key in ("observable", "difference_of", "from", "to")}
+        row |= {"networks": networks, "difference": mean, "spread": spread, "low": mean - width, "high": mean + width}
+        rows.append({**row, "margin": same[0]["margin"], "verdict": verdict(mean - width, mean + width, same[0]["margin"])})
+    return rows
