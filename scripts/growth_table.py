@@ -1,7 +1,7 @@
 """Growth of every network-driven ensemble in one table: what differs, exponents with errors, the law they follow."""
 
 from ennforce.io import read_dataset, write_atomically
-from ennforce.tables import as_csv, as_markdown
+from ennforce.tables import as_csv, as_markdown, scarce
 from ennforce.workflow import Node, run_node
 
 
@@ -28,7 +28,9 @@ def main(node: Node) -> None:
                 }
             )
     write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))
-    write_atomically(node.output["markdown"], lambda path: path.write_text(as_markdown(rows) + "\n", encoding="utf-8"))
+    few = [run["run"] for run in node.params["runs"] if scarce(run["replicas"])]
+    text = as_markdown(rows) + (f"\nToo few replicas for an error: {', '.join(few)}.\n" if few else "\n")
+    write_atomically(node.output["markdown"], lambda path: path.write_text(text, encoding="utf-8"))
 
 
 run_node(main, globals())

@@ -4,6 +4,7 @@ import numpy as np
 
 from ennforce.analysis.growth import LENGTHS
 from ennforce.io import provenance, read_dataset, read_json, write_atomically, write_json
+from ennforce.tables import scarce
 from ennforce.workflow import Node, run_node
 
 
@@ -15,7 +16,8 @@ def number(value) -> float | None:
 def growth_row(name: str, exponent: dict) -> tuple[str, str]:
     if exponent["alpha"] is None or exponent["error"] is None:
         return f"growth exponent of L_{name}", "not measured: too few times with domains between noise and box / 4"
-    return f"growth exponent of L_{name}, t > {exponent['from_time']:.0f}", f"{exponent['alpha']:.2f} ± {exponent['error']:.2f}"
+    value = f"{exponent['alpha']:.2f} ± {exponent['error']:.2f}{scarce(exponent['replicas'])}"
+    return f"growth exponent of L_{name}, t > {exponent['from_time']:.0f}", value
 
 
 def percent(row: dict) -> str:
@@ -42,7 +44,7 @@ def comparison_rows(comparison: dict) -> list[tuple[str, str]]:
     ]
 
 
-def check_rows(equilibrium: dict, conservation: dict, divergence: dict, timestep: dict) -> list[tuple[str, str]]:
+def check_rows(few: str, equilibrium: dict, conservation: dict, divergence: dict, timestep: dict) -> list[tuple[str, str]]:
     exponent = divergence["lyapunov"]
     measured = exponent["exponent"] is not None
     return [
@@ -71,13 +73,14 @@ def check_rows(equilibrium: dict, conservation: dict, divergence: dict, timestep
         ),
         (
             "rate at which neighbouring trajectories with the same noise part",
-            f"{exponent['exponent']:.3f} ± {exponent['error']:.3f}" if measured else "not measured",
+            f"{exponent['exponent']:.3f} ± {exponent['error']:.3f}{few}" if measured else "not measured",
         ),
         ("largest time step without a bias that the study could see", f"{timestep['largest_unbiased_dt']:g}"),
     ]
 
 
 def main(node: Node) -> None:
+    replicas: dict[str, int] = node.params["replicas"]
     metrics, check = (read_json(node.input[name]) for name in ("metrics", "check"))
     checks = {name: read_json(node.input[name]) for name in ("comparison", "equilibrium", "conservation", "divergence", "timestep")}
     growth = read_dataset(node.input["growth"], ["late_exponent"])
@@ -86,6 +89,7 @@ def main(node: Node) -> None:
             "alpha": number(growth["late_exponent"].sel(definition=name)),
             "error": number(growth["late_exponent_error"].sel(definition=name)),
             "from_time": number(growth["late_from"].sel(definition=name)),
+            "replicas": replicas["large"],
         }
         for name in LENGTHS
     }
@@ -120,7 +124,7 @@ def main(node: Node) -> None:
             (f"labels against exact diagonalisation, {kind}, largest error of <n>", f"{check[kind]['max_density_error']:.1e}")
             for kind in ("random", "quench")
         ),
-        *check_rows(**checks),
+        *check_rows(scarce(replicas["divergence"]), **checks),
         *(growth_row(name, exponent) for name, exponent in exponents.items()),
         ("scaling collapse: rms spread of C(r/L) between late times", f"{spread:.3f}" if spread is not None else "not measured"),
     ]

@@ -21,7 +21,7 @@ LIBRARY = Path(__file__).parents[1]
 PACKAGE = Path(__file__).parent.name
 
 # They hand files, settings and errors over and change no number: an edit there would rerun everything.
-UNSEEN = {f"{PACKAGE}.{name}" for name in ("workflow", "io", "files")}
+UNSEEN = {f"{PACKAGE}.{name}" for name in ("workflow", "io", "files", "compiling")}
 
 EFFECTS = ""  # in place of a name: what a module does when it is imported
 Imported = tuple[str, str | None]  # a module of the package and a name in it; None: all of it

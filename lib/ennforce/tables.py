@@ -6,6 +6,13 @@ import csv
 import io
 from collections.abc import Sequence
 
+FEWEST_REPLICAS = 4  # two or three give an error bar that is itself wrong by half and more
+
+
+def scarce(replicas: int) -> str:
+    """What a table says behind an error that rests on few replicas; empty where they suffice."""
+    return "" if replicas >= FEWEST_REPLICAS else f" (too few replicas: {replicas})"
+
 
 def as_csv(rows: Sequence[dict]) -> str:
     """Rows of the same keys, with a header; None is an empty cell."""

@@ -1,9 +1,14 @@
 """What Python users hand over is checked before anything is computed: one line, no wrong numbers, no foreign memory."""
 
 import copy
+import importlib.util
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +25,7 @@ from ennforce.io import DataError, write_json
 from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, build
 
+ROOT = Path(__file__).parents[2]
 SHAPE = (8, 8)
 MODEL = Holstein(Lattice.square(*SHAPE), temperature=0.1)
 BATH = {"mass": 1.0, "friction": 0.2, "temperature": 0.1, "dt": 0.1}
@@ -244,3 +250,28 @@ def test_the_double_well_looks_at_shapes_too():
         well.forces(np.zeros((2, 2)))
     with pytest.raises(ValueError, match="finite"):
         DoubleWell(Lattice.square(4, 4), stiffness=np.inf)
+
+
+def test_compiling_is_told_once_and_only_where_it_happens(tmp_path):
+    program = """
+import logging, numpy as np
+logging.basicConfig(level=logging.INFO)
+from ennforce.dynamics.noise import normal
+normal(1, 0, np.arange(2), 0, (4, 4)), normal(1, 0, np.arange(2, dtype=np.int32), 0, (4, 4))
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    said = [
+        subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True).stderr
+        for _ in range(2)
+    ]
+    assert said[0].count("INFO:ennforce:compiling kernels for this machine") == 1 and "compiling" not in said[1]
+
+
+def test_an_error_of_two_replicas_is_marked():
+    specification = importlib.util.spec_from_file_location("summary", ROOT / "scripts" / "summary.py")
+    assert specification is not None and specification.loader is not None
+    summary = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(summary)
+    exponent = {"alpha": 0.87, "error": 0.11, "from_time": 5.0, "replicas": 2}
+    assert summary.growth_row("half", exponent)[1] == "0.87 ± 0.11 (too few replicas: 2)"
+    assert summary.growth_row("half", {**exponent, "replicas": 8})[1] == "0.87 ± 0.11"

@@ -149,6 +149,7 @@ def test_rooms_import_downwards_only():
     floors = {"lattice": 0, "symmetry": 0, "sections": 0, "config": 0, "io": 0, "tables": 0, "processes": 0, "sources": 0}
     floors |= {"__version__": 0, "hamiltonians": 1, "sweep": 2, "electrons": 2, "networks": 2, "forces": 3}
     floors |= {
+        "compiling": 0,
         "files": 0,
         "limits": 0,
         "reading": 0,

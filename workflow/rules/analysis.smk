@@ -127,5 +127,7 @@ rule summary:
         log_of("summary"),
     benchmark:
         benchmark_of("summary")
+    params:
+        replicas={name: getattr(STUDY, name).replicas for name in ("large", "divergence")},
     script:
         "../../scripts/summary.py"
