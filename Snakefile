@@ -18,7 +18,9 @@ include: "workflow/rules/common.smk"
 config["summary"] = None
 if Path(result("summary.json")).exists():
     try:
-        config["summary"] = read_json(result("summary.json"), signed=True)
+        config["summary"] = read_json(
+            result("summary.json"), ["force_error", "comparison", "growth"], signed=True
+        )
     except DataError as error:
         warn(f"{error}; the report opens without an answer")
 

@@ -162,6 +162,10 @@ class Study(Section):
         for key, names in lists.items():
             if not self.usable(names):
                 raise ValueError(f"{away}, as all of {key} need it ({', '.join(names)}): add one of kind enn, enn_energy or typed")
+        every = {"network": self.network, **{f"frontier.models.{name}": model for name, model in self.frontier.models.items()}}
+        odd = [name for name, one in every.items() if one.kind == "enn_energy" and not one.mixed]
+        if odd and self.model.odd:
+            raise ValueError(f"{odd[0]}.mixed = false: an enn_energy reads its energy from even features, so set it to true")
         return self
 
     def model_parameters(self, shape: list[int]) -> dict:

@@ -30,12 +30,19 @@ REACHES = {
     "descriptor_mlp": lambda network: 3,
     "gnn": lambda network: network.depth,
     "euclidean": lambda network: 2 * network.depth,
-    "enn_energy": lambda network: 2 * _stencils(network),
+    "enn": lambda network: _widened(network),
+    "enn_energy": lambda network: 2 * _widened(network),
 }
 
 
 def _stencils(network: Settings) -> int:
     return network.first_radius + network.depth * network.radius
+
+
+def _widened(network: Settings) -> int:
+    """With the far stencils beside the first layer's."""
+    further = network.wide_radius - network.first_radius if network.wide else 0
+    return _stencils(network) + max(further, 0)
 
 
 def reach(network: Settings) -> int:

@@ -195,8 +195,6 @@ class Network(Section):
     def buildable(self) -> Network:
         if self.kind == "irrep_mlp" and not 2 <= self.depth <= 4:
             raise ValueError(f"depth = {self.depth}: an irrep_mlp has 2 to 4 layers")
-        if self.kind == "enn_energy" and not self.mixed:
-            raise ValueError("mixed = false: an enn_energy reads an even energy from even features, set it to true")
         return self
 
 

@@ -69,7 +69,7 @@ def test_a_key_that_stands_twice_is_refused_with_its_lines(project):
 @pytest.mark.parametrize("damage", ["truncated", "empty", "a folder", "flipped", "unsigned"])
 def test_a_damaged_summary_is_as_good_as_none(project, damage):
     path = project.path("summary.json")
-    write_json(path, {"force_error": {"quench": {"relative": 0.04}}})
+    write_json(path, {"force_error": {"quench": {"relative": 0.04}}, "comparison": {}, "growth": {}})
     text = path.read_text()
     path.unlink()
     if damage == "a folder":
@@ -150,6 +150,7 @@ def test_rooms_import_downwards_only():
     floors |= {"__version__": 0, "hamiltonians": 1, "sweep": 2, "electrons": 2, "networks": 2, "forces": 3}
     floors |= {
         "compiling": 0,
+        "accuracy": 4,
         "files": 0,
         "limits": 0,
         "reading": 0,
