@@ -150,7 +150,6 @@ def test_rooms_import_downwards_only():
     floors |= {"__version__": 0, "hamiltonians": 1, "sweep": 2, "electrons": 2, "networks": 2, "forces": 3}
     floors |= {
         "compiling": 0,
-        "accuracy": 4,
         "files": 0,
         "limits": 0,
         "reading": 0,
