@@ -6,6 +6,7 @@ Imported while the Snakefile is parsed, so nothing heavy is imported here.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Hashable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -35,7 +36,9 @@ def require_plain(value: Any, annotation: Any) -> None:
 
 
 def _whole(text: str) -> int | None:
-    """The whole number that a text as 1e3 means, if it means one."""
+    """The whole number that a text as 1e3 means, if it does not say so: "4", as --config hands it over, does."""
+    if re.fullmatch(r"\s*[+-]?\d+\s*", text):
+        return None
     try:
         return int(float(text)) if float(text) == int(float(text)) else None
     except (ValueError, OverflowError):

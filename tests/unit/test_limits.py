@@ -143,6 +143,7 @@ def test_reading_is_strict(content, message):
 
 def test_a_number_that_yaml_takes_for_text_is_a_number():
     assert load_study({"bath": {"dt": "1e-1"}}).bath.dt == 0.1  # as 1e-1 is written, to YAML no number
+    assert load_study({"large": {"replicas": "4"}}).large.replicas == 4  # as --config hands numbers in sections over
 
 
 def test_keys_stand_once(tmp_path):
