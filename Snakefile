@@ -65,6 +65,11 @@ else:
             result("models/enn/card.md"),
 
 
+onstart:
+    if LEFT_OUT:
+        print(f"left out, for the force is odd at half filling alone: {', '.join(LEFT_OUT)}")
+
+
 onerror:
     # Last of all, when Snakemake has said what it has to say.
     atexit.register(print, *last_words(log), sep="\n", file=sys.stderr)

@@ -31,6 +31,9 @@ try:
 except ConfigError as error:
     sys.exit(f"error in the configuration: {error}")
 
+# Networks made for the odd force of half filling, where the study is not there.
+LEFT_OUT = sorted(set(STUDY.frontier.models) - set(STUDY.usable(STUDY.frontier.models)))
+
 # What every job gets to see beyond its params: settings that change no result.
 config["study"] = STUDY.study
 config["checkpoint_seconds"] = STUDY.checkpoint_seconds
