@@ -1,4 +1,4 @@
-"""Errors on held-out data, random and quench apart, exactness of the symmetry, distance from a potential, and size."""
+"""Errors on held-out data by kind and by size of the field, exactness of the symmetry, distance from a potential, and size."""
 
 from pathlib import Path
 
@@ -11,7 +11,13 @@ from ennforce.hamiltonians import from_parameters
 from ennforce.io import inherited, provenance, read_dataset, write_dataset, write_json
 from ennforce.networks.export import load_model
 from ennforce.training.dataset import Samples
-from ennforce.training.metrics import equivariance_error, force_errors, jacobian_antisymmetry, symmetry_elements
+from ennforce.training.metrics import (
+    equivariance_error,
+    errors_by_size,
+    force_errors,
+    jacobian_antisymmetry,
+    symmetry_elements,
+)
 from ennforce.workflow import Node, run_node
 
 CROP = 16  # side of the torus on which all derivatives of the force are taken
@@ -28,12 +34,14 @@ def main(node: Node) -> None:
         "multiply_adds": network.multiply_adds,
         "receptive_radius": network.receptive_radius,
         "errors": {},
+        "errors_by_size": {},
     }
     kept = {}
     for kind in ("random", "quench"):
         samples = Samples.select(dataset, "test", kind)
         predicted = forces.electronic_forces(samples.fields)
         metrics["errors"][kind] = {"configurations": len(samples), **force_errors(predicted, samples.forces)}
+        metrics["errors_by_size"][kind] = errors_by_size(samples.fields, predicted, samples.forces)
         for name, values in (("predicted", predicted), ("exact", samples.forces)):
             kept[f"{name}_{kind}"] = (
                 f"sample_{kind}",

@@ -281,8 +281,11 @@ def test_augmentation_draws_every_element_with_its_sign():
             torch.testing.assert_close(network.on_torus(moved), answer, rtol=1e-4, atol=1e-5)
             seen.add(moved.numpy().tobytes())
     assert len(seen) == 16
+    rectangle = torch.randn(1, 1, 6, 10)
+    answers = {augmented(rectangle, rectangle, generator)[0].numpy().tobytes() for _ in range(100)}
+    assert len(answers) == 8  # a torus of unequal lengths has half of the point group
     with pytest.raises(ValueError, match="cannot be augmented"):
-        augmented(fields[..., :4], forces[..., :4], generator)
+        augmented(fields, forces[..., :4], generator)
 
 
 def test_only_one_kind_asks_for_augmentation():

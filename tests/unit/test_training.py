@@ -24,7 +24,7 @@ from ennforce.training.dataset import (
     spreads,
     with_total_force,
 )
-from ennforce.training.metrics import force_errors
+from ennforce.training.metrics import equivariance_error, errors_by_size, force_errors
 
 SMALL = Architecture(width=1, depth=1, first_radius=1)
 MODEL = Holstein(Lattice.square(8, 8), temperature=0.1)
@@ -70,6 +70,19 @@ def test_weak_forces_count_as_much_as_strong_ones_down_to_the_floor():
     counted = mixed.weights() * (mixed.forces.astype(float) ** 2).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(counted[:2], 1.0, atol=0.02)
     assert counted[2] < 1e-3
+
+
+def test_the_symmetry_of_a_network_is_measured_on_a_rectangular_torus_too():
+    fields = np.random.default_rng(0).normal(size=(2, 1, 12, 16)).astype(np.float32)
+    assert equivariance_error(EquivariantNetwork(SMALL), fields) < 1e-5
+
+
+def test_errors_are_pooled_by_the_size_of_the_field():
+    fields = np.ones((3, 1, 4, 4)) * np.array([0.05, 0.06, 3.0])[:, None, None, None]
+    exact = 2.0 * fields
+    rows = errors_by_size(fields, exact * np.array([1.1, 1.1, 1.5])[:, None, None, None], exact)
+    assert [row["configurations"] for row in rows] == [2, 1]
+    np.testing.assert_allclose([row["relative"] for row in rows], [0.1, 0.5])
 
 
 def test_every_split_of_random_configurations_covers_the_whole_range_of_spreads():

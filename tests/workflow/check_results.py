@@ -12,7 +12,7 @@ from ennforce.io import file_digest
 
 CHECKS = ("dynamics", "equilibrium", "conservation", "divergence", "timestep")
 COARSENING = ("snapshots", "structure_factor", "growth", "collapse", "variants", "walls", "barrier")
-FIGURES = ("symmetry", "training", "parity", *CHECKS, *COARSENING)
+FIGURES = ("symmetry", "training", "parity", "response", *CHECKS, *COARSENING)
 
 
 MADE_BY = ("ennforce_version", "git_commit", "parents")

@@ -139,6 +139,7 @@ FIGURES = [
     "symmetry",
     "training",
     "parity",
+    "response",
     "dynamics",
     "equilibrium",
     "conservation",
@@ -156,6 +157,7 @@ CATEGORIES = {
     "symmetry": "Network",
     "training": "Network",
     "parity": "Network",
+    "response": "Network",
     **dict.fromkeys(
         ["dynamics", "equilibrium", "conservation", "divergence", "timestep"],
         "Is the learned dynamics right?",

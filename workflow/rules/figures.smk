@@ -44,6 +44,18 @@ rule plot_parity:
         "../../scripts/plot_parity.py"
 
 
+rule plot_response:
+    """Figure: response to small fields, network against electrons."""
+    input:
+        response=result("models", "enn", "response.json"),
+    output:
+        **figure_files("response"),
+    log:
+        log_of("plot_response"),
+    script:
+        "../../scripts/plot_response.py"
+
+
 rule plot_snapshots:
     """Figure: domains of one replica after the quench."""
     input:

@@ -43,6 +43,26 @@ rule evaluate:
         "../../scripts/evaluate.py"
 
 
+rule response:
+    """Response of the network to small fields, against that of the electrons."""
+    input:
+        model=result("models", "enn", "model.json"),
+        weights=result("models", "enn", "weights.pt"),
+    output:
+        response=result("models", "enn", "response.json"),
+    log:
+        log_of("response"),
+    benchmark:
+        benchmark_of("response")
+    params:
+        model=STUDY.model_parameters(STUDY.data.shape),
+        sigmas=[0.02, 0.1],
+        seed=STUDY.seed,
+        **SOLVER,
+    script:
+        "../../scripts/response.py"
+
+
 rule card:
     """Model card: what the network is, what it was trained on, and how far to trust it."""
     input:

@@ -13,14 +13,14 @@ from ennforce.lattice import Lattice
 def augmented(fields: torch.Tensor, forces: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """The batch under one random element of point group x Z2, drawn uniformly: F(g Q) = g F(Q).
 
-    ``fields`` and ``forces``: odd scalars (batch, 1, L, L) of a square torus; ``generator`` lives on the CPU. Raises ValueError for
-    other shapes.
+    ``fields`` and ``forces``: odd scalars (batch, 1, Ly, Lx) of the square lattice, of whose point group a torus of unequal lengths
+    has half; ``generator`` lives on the CPU. Raises ValueError for other shapes.
     """
-    if fields.shape != forces.shape or fields.ndim != 4 or fields.shape[1] != 1 or fields.shape[2] != fields.shape[3]:
+    if fields.shape != forces.shape or fields.ndim != 4 or fields.shape[1] != 1:
         raise ValueError(
-            f"fields {tuple(fields.shape)} and forces {tuple(forces.shape)} cannot be augmented: both must be (batch, 1, L, L)"
+            f"fields {tuple(fields.shape)} and forces {tuple(forces.shape)} cannot be augmented: both must be (batch, 1, Ly, Lx)"
         )
-    sources = _sources(fields.shape[-1])
+    sources = _sources(fields.shape[-2], fields.shape[-1])
     element, negative = divmod(int(torch.randint(2 * len(sources), (), generator=generator)), 2)
     source = torch.as_tensor(sources[element], device=fields.device)
     sign = -1.0 if negative else 1.0
@@ -29,8 +29,9 @@ def augmented(fields: torch.Tensor, forces: torch.Tensor, generator: torch.Gener
 
 
 @functools.cache
-def _sources(length: int) -> np.ndarray:
-    """Number of the site that each site's value comes from, for every point-group element, shape (8, L L)."""
-    lattice = Lattice.square(length, length)
+def _sources(height: int, width: int) -> np.ndarray:
+    """Number of the site that each site's value comes from, for every point-group element that the torus has, (8 or 4, sites)."""
+    lattice = Lattice.square(height, width)
     sites = np.arange(lattice.num_sites).reshape(lattice.shape)
-    return np.array([lattice.transformed(sites, element).ravel() for element in range(len(lattice.point_group))])
+    kept = [n for n, matrix in enumerate(lattice.point_group.matrices) if height == width or matrix[0, 0]]
+    return np.array([lattice.transformed(sites, element).ravel() for element in kept])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +12,8 @@ import torch
 from ennforce.lattice import Lattice
 from ennforce.networks import ForceNetwork, equivariance
 from ennforce.symmetry import FieldType
+
+SIZES = (0.0, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 2.5, 5.0, 10.0, math.inf)  # rms fields between which errors are pooled
 
 
 def force_errors(predicted: np.ndarray, exact: np.ndarray) -> dict[str, float]:
@@ -25,6 +29,23 @@ def force_errors(predicted: np.ndarray, exact: np.ndarray) -> dict[str, float]:
         "std": spread,
         "relative": rmse / spread,
     }
+
+
+def errors_by_size(fields: np.ndarray, predicted: np.ndarray, exact: np.ndarray) -> list[dict[str, float]]:
+    """Relative errors of configurations (sample, ...) with rms fields between ``SIZES``, pooled in each; empty ones are left out.
+
+    Rows hold the rms fields ``least`` and ``most`` of the bin, its number of ``configurations``, the rms exact force, and
+    ``relative``, the rms error divided by it.
+    """
+    squares = [(values.astype(float) ** 2).reshape(len(values), -1).mean(axis=1) for values in (fields, predicted - exact, exact)]
+    sizes, rows = np.sqrt(squares[0]), []
+    for least, most in itertools.pairwise(SIZES):
+        inside = (sizes >= least) & (sizes < most)
+        if inside.any():
+            error, force = (float(np.sqrt(values[inside].mean())) for values in squares[1:])
+            counted = {"least": least, "most": most, "configurations": int(inside.sum())}
+            rows.append({**counted, "rms_force": force, "relative": error / force})
+    return rows
 
 
 def jacobian_antisymmetry(network: ForceNetwork, fields: np.ndarray, batch: int = 32) -> float:
@@ -51,9 +72,12 @@ def symmetry_elements(field_type: FieldType, lattice: Lattice) -> int:
 def equivariance_error(network: ForceNetwork, fields: np.ndarray, internal: Sequence[np.ndarray] | None = None) -> float:
     """Largest |F(g Q) - g F(Q)| / rms F over every point-group element times every internal one, each translated.
 
-    ``fields``: (sample, component, L, L), on a torus of equal lengths. ``internal``: orthogonal matrices (3, 3), by default those
-    that the field can tell apart: particle-hole or time reversal for odd fields, and random rotations for spins.
+    ``fields``: (sample, component, Ly, Lx). Of unequal lengths, the largest square that fits is used: the network closes it to a
+    torus of its own, which rotations map onto itself. ``internal``: orthogonal matrices (3, 3), by default those that the field can
+    tell apart: particle-hole or time reversal for odd fields, and random rotations for spins.
     """
+    side = min(fields.shape[2:])
+    fields = fields[:, :, :side] if fields.ndim == 3 else fields[:, :, :side, :side]
     architecture = network.architecture
     lattice = Lattice(architecture.lattice, fields.shape[2:])
     field_type = FieldType.parse(architecture.field_type)
