@@ -55,10 +55,10 @@ rule response:
     benchmark:
         benchmark_of("response")
     params:
+        **SOLVER,
         model=STUDY.model_parameters(STUDY.data.shape),
         sigmas=[0.02, 0.1],
         seed=STUDY.seed,
-        **SOLVER,
     script:
         "../../scripts/response.py"
 
