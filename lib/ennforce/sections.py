@@ -121,10 +121,10 @@ class Split(Section):
 
 
 class Data(Section):
-    """Training data: uncorrelated configurations of every size, and quenches from their very start."""
+    """Training data: random configurations of every size, and quenches from their very start."""
 
     shape: Shape = [48, 48]
-    random_configurations: Annotated[int, Field(ge=3)] = 40
+    random_configurations: Annotated[int, Field(ge=3, description="every other one of soft waves near (pi, pi)")] = 80
     random_sigmas: Annotated[
         list[Annotated[float, Field(gt=0, le=1e3)]],
         Field(min_length=2, max_length=2, description="least and largest spread of Q, log-spaced between"),

@@ -20,6 +20,7 @@ from ennforce.training.dataset import (
     assemble,
     configurations,
     nested_subset,
+    soft,
     split_trajectories,
     spreads,
     with_total_force,
@@ -83,6 +84,14 @@ def test_errors_are_pooled_by_the_size_of_the_field():
     rows = errors_by_size(fields, exact * np.array([1.1, 1.1, 1.5])[:, None, None, None], exact)
     assert [row["configurations"] for row in rows] == [2, 1]
     np.testing.assert_allclose([row["relative"] for row in rows], [0.1, 0.5])
+
+
+def test_soft_fields_are_waves_near_the_staggered_one():
+    lattice = Lattice.square(16, 16)
+    field = soft(np.random.default_rng(0).normal(size=(16, 16)), lattice.stagger(), 8.0)
+    power = np.abs(np.fft.fft2(field)) ** 2
+    assert np.sqrt(np.mean(field**2)) == pytest.approx(1.0)
+    assert power[7:10, 7:10].sum() > 0.8 * power.sum()
 
 
 def test_every_split_of_random_configurations_covers_the_whole_range_of_spreads():

@@ -4,7 +4,7 @@ SAMPLES = ["random", *(f"quench_{n}" for n in range(STUDY.data.trajectories))]
 
 
 rule sample_random:
-    """Random configurations: uncorrelated fields, each site normal, with spreads log-spaced over a range."""
+    """Random configurations: uncorrelated sites or soft staggered waves, with spreads log-spaced over a range."""
     output:
         configurations=result("data", "samples", "random.nc"),
     log:

@@ -34,6 +34,14 @@ def spreads(least: float, largest: float, count: int) -> np.ndarray:
     return least * (largest / least) ** (golden * np.arange(1, count + 1) % 1.0)
 
 
+def soft(noise: np.ndarray, stagger: np.ndarray, length: float) -> np.ndarray:
+    """White ``noise`` (Ly, Lx) filtered to waves near (pi, pi): spectrum 1 / (1 + (k length)^2)^2, k from there; rms 1."""
+    waves = np.meshgrid(*(2.0 * np.pi * np.fft.fftfreq(n) for n in noise.shape), indexing="ij")
+    passed = 1.0 / (1.0 + length**2 * sum(k**2 for k in waves))
+    field = stagger * np.fft.ifft2(passed * np.fft.fft2(noise)).real
+    return field / np.sqrt(np.mean(field**2))
+
+
 def with_total_force(dataset: xr.Dataset) -> xr.Dataset:
     """Adds ``forces_total``, electronic plus classical, the target of the published code."""
     model = from_parameters(attribute(dataset, "model"))
