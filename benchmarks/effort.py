@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import torch
@@ -41,10 +41,10 @@ REGIMES = {
         (60, 150, 300),
     ),
 }
-CHEBYSHEV = [(order, radius) for order in (16, 24, 32, 48, 64, 80) for radius in (3, 4, 5, 6, 7, 8)]
+CHEBYSHEV = [(16, 3), (16, 4), (24, 3), (24, 4), (24, 5), (32, 4), (32, 5), (48, 4), (48, 5), (48, 6), (64, 5), (64, 6), (64, 7)]
 LANCZOS = [(3, 4, 1), (4, 4, 1), (6, 4, 1), (6, 5, 1), (8, 5, 1), (8, 5, 2), (10, 6, 2)]
-TOLERANCES = (0.1, 0.03, 0.01)
-REPEATS = 5
+TOLERANCES = (0.1, 0.03)
+REPEATS = 3
 
 
 def snapshots(model: Holstein, bath: dict, steps: tuple[int, ...]) -> np.ndarray:
@@ -60,7 +60,7 @@ def snapshots(model: Holstein, bath: dict, steps: tuple[int, ...]) -> np.ndarray
 def table(regime: str, size: int) -> list[dict]:
     """Rows of every setting on the front, of the solver within a tolerance, and of the network."""
     parameters, bath, steps = REGIMES[regime]
-    model = Holstein(Lattice.square(40, 40), **parameters)
+    model = Holstein(Lattice.square(32, 32), **parameters)
     fields = snapshots(model, bath, steps)
     exact, large = ExactForces(model).electronic_forces(fields), on_square(fields[-1], size)
     options = [{"order": order, "radius": radius} for order, radius in CHEBYSHEV]
@@ -73,16 +73,16 @@ def table(regime: str, size: int) -> list[dict]:
         error = np.sqrt(((maker(model).electronic_forces(fields) - exact) ** 2).mean()) / exact.std()
         rows.append({"setting": name, "error": float(error)})
         calls.append(maker(model.resized(size, size)).electronic_forces)
-    network = NetworkForces(build(Architecture(kind="enn", width=8, depth=4)), model.resized(size, size))
+    network = NetworkForces(build(Architecture(kind="enn", width=8, depth=4, separable=True)), model.resized(size, size))
     rows.append({"setting": "network `enn`", "error": None})
     calls.append(network.electronic_forces)
     times: list[list[float]] = [[] for _ in calls]
     for repeat in range(REPEATS + 1):
         for call, spent in zip(calls, times, strict=True):
-            before = perf_counter()
+            before = process_time()
             call(large)
             if repeat:
-                spent.append(perf_counter() - before)
+                spent.append(process_time() - before)
     for row, spent in zip(rows, times, strict=True):
         row["microseconds"] = 1e6 * median(spent) / size**2
     fixed = rows[: len(options)]
@@ -98,9 +98,9 @@ def main() -> None:
     torch.set_num_threads(1)
     parts = [
         "# Local expansions of fixed effort, and the cost of a network",
-        "Made by `python benchmarks/effort.py`. Error: rms of the electronic force over its standard deviation, on three 40 × 40 "
-        f"snapshots of a quench; microseconds a site on {arguments.size} × {arguments.size}, one thread, median of {REPEATS} "
-        f"interleaved calls. Of the fixed settings, those that none beats in both. {description()}.",
+        "Made by `python benchmarks/effort.py`. Error: rms of the electronic force over its standard deviation, on three 32 × 32 "
+        f"snapshots of a quench; microseconds a site on {arguments.size} × {arguments.size}, one thread, median "
+        f"CPU time of {REPEATS} interleaved calls. Of the fixed settings, those that none beats in both. {description()}.",
     ]
     for regime in REGIMES:
         rows = [
