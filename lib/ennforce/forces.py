@@ -88,9 +88,10 @@ class ExactForces(_ElectronicForces):
 class KPMForces(_ElectronicForces):
     """Forces by local expansions, O(N): every needed element of the density matrix within ``tolerance`` of the exact one.
 
-    ``sampled`` checks the windows on a sample of sites only: faster, meant for dynamics. ``method``: kernel polynomials
-    ("chebyshev"), Lanczos steps with poles ("recursion"), or the cheaper by prediction ("auto"). ``margin`` widens the spectral
-    bounds found by Lanczos, as a fraction. ``device``: "cpu", or a torch device such as "cuda". ``last`` is the solution of the
+    ``sampled`` checks the windows on a sample of sites only: faster, meant for dynamics; ``tolerance`` is then the *typical* error
+    of a site, no bound. ``method``: kernel polynomials ("chebyshev"), Lanczos steps with poles ("recursion"), the cheaper of both
+    ("local"), diagonalisation ("exact"), or the cheapest of all by prediction ("auto"). ``margin`` widens the spectral bounds found
+    by Lanczos, as a fraction. ``device``: "cpu", or a torch device such as "cuda". ``last`` is the solution of the
     latest call: order, window radius, estimated error. Results depend on the configuration alone, never on earlier calls.
     """
 

@@ -46,6 +46,7 @@ class Electrons:
 
     ``method``: chebyshev, recursion or exact. ``steps`` counts multiplications by H for each column, 0 where it was diagonalised;
     ``radius`` is that of the widest window, None for the whole torus. ``doubt``: estimated error of ``number``.
+    ``verified``: every site was checked; where only a sample was, ``error`` is typical of a site and no bound.
     """
 
     density: DensityMatrix
@@ -57,6 +58,7 @@ class Electrons:
     radius: Radius
     error: float
     doubt: float = 0.0
+    verified: bool = True
 
 
 def solve(
@@ -184,7 +186,7 @@ class _Solution:
         name = "recursion" if recursion else "chebyshev"
         number = float(density.occupation.sum())
         total = float(choice.error + self.expansion) * self.tolerance / (self.expansion + self.truncation)
-        return Electrons(density, mu, number, omega, name, engine.steps, choice.radius, total, abs(choice.drift))
+        return Electrons(density, mu, number, omega, name, engine.steps, choice.radius, total, abs(choice.drift), not sampled)
 
     def occupation(self, mu: float) -> np.ndarray:
         """The truncated series of the Fermi function."""

@@ -29,7 +29,7 @@ MOST_SITES = 20_000  # of a window: beyond, exact diagonalisation is near
 SAMPLE = 1 / 64  # of all sites, on which a radius is chosen
 MOST_SAMPLE = 4096
 ENVELOPE = 5.0  # tolerances that the envelope of a change may reach: measured, see docs/electrons.md
-BAND = 5  # radii of the band, at most: four let one in 6000 clean metals through
+BAND = 5  # radii of the band, at most
 SAFETY = 3.0  # the worst of all sites against the worst of the sample, where no others are checked
 START_SAFETY = 2.0  # the same, where every site is checked afterwards
 
