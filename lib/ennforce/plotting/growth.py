@@ -30,11 +30,11 @@ def draw(ensemble: xr.Dataset, growth: xr.Dataset) -> Figure:
         left.plot([start, last], guide, ":", color=style.COLOURS["reference"], label="$t^{1/2}$")
         right.set_xlim(0.9 * start, 1.1 * last)
     left.set(xlabel="time ($1/t$)", ylabel="domain size (lattice constants)", xscale="log", yscale="log")
-    for axis in (left.yaxis, right.xaxis):
-        style.plain_log_ticks(axis)
+    style.plain_log_ticks(left.yaxis)
     left.legend()
     right.axhline(0.5, ls=":", color=style.COLOURS["reference"])
     right.set(xlabel="time ($1/t$)", ylabel="effective exponent $\\alpha(t)$", xscale="log", ylim=(-0.2, 1.2))
+    style.plain_log_ticks(right.xaxis)
     right.legend(title="late-time slope")
     style.panel(left, "a")
     style.panel(right, "b")
