@@ -188,7 +188,7 @@ class Network(Section):
     radius: Annotated[int, Field(ge=1, le=4)] = 1
     mixed: Annotated[bool, Field(description="odd and even features, joined by the activation; else odd alone")] = True
     separable: Annotated[bool, Field(description="enn, enn_energy: convolutions as stencils, then channels")] = True
-    wide: Annotated[int, Field(ge=0, le=16, description="enn, enn_energy: stencils of wide_radius beside the first layer's")] = 0
+    wide: Annotated[int, Field(ge=0, le=16, description="enn, enn_energy: stencils of wide_radius beside the first layer's")] = 2
     wide_radius: Annotated[int, Field(ge=1, le=24)] = 10
 
     @model_validator(mode="after")
@@ -324,7 +324,7 @@ class Equilibrium(Section):
     temperatures: Annotated[list[Temperature], Field(min_length=1, description="in units of bath.temperature")] = [0.6, 1.0, 2.4]
     initial_order: Order = 0.8
     initial_sigma: Spread = 0.1
-    shape: Shape = [16, 16]
+    shape: Shape = [28, 28]
     replicas: Annotated[int, Field(ge=2)] = 12
     chunk: Count = 6
     steps: Annotated[int, Field(ge=10)] = 800
@@ -338,7 +338,7 @@ class Conservation(Section):
     networks: Annotated[list[Name], Field(description="of frontier.models, beside the study's own network")] = ["enn_energy"]
     steps: Annotated[int, Field(ge=1, description="of their training, which is by steps, so that it repeats")] = 1500
     tolerances: Annotated[list[Tolerance], Field(min_length=1, description="of the solver")] = [2e-2, 1e-3]
-    shape: Shape = [24, 24]
+    shape: Shape = [28, 28]
     replicas: Annotated[int, Field(ge=2)] = 4
     equilibration: Annotated[Positive, Field(description="by the solver from the ordered state, in 1/t")] = 40.0
     time: Annotated[Positive, Field(description="how long each, in 1/t")] = 100.0
@@ -348,7 +348,7 @@ class Conservation(Section):
 class Divergence(Section):
     """Pairs of quenches from the same states with the same noise."""
 
-    shape: Shape = [24, 24]
+    shape: Shape = [28, 28]
     replicas: Annotated[int, Field(ge=2)] = 4
     time: Annotated[Positive, Field(description="how long, in 1/t")] = 60.0
     observations: Annotated[int, Field(ge=5, description="equally spaced")] = 100
@@ -392,7 +392,7 @@ ALTERNATIVES = {
     "enn_dense": Alternative(width=4, separable=False),
     "enn_odd": Alternative(mixed=False),
     "enn_best": Alternative(width=4, depth=8, separable=False, learning_rate=4e-2, seconds=900.0),
-    "enn_energy": Alternative(kind="enn_energy", width=4, separable=False, learning_rate=1.5e-2),
+    "enn_energy": Alternative(kind="enn_energy", wide=0, width=4, separable=False, learning_rate=1.5e-2),
     # At its published size a step takes 0.4 s on one core, 12 times that of enn: 100 s are 250 steps.
     "irrep_mlp": Alternative(kind="irrep_mlp", width=32, depth=4, learning_rate=1.5e-2),
     "descriptor_mlp": Alternative(kind="descriptor_mlp", width=64, depth=3, learning_rate=1.5e-2),

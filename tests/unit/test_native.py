@@ -106,6 +106,16 @@ def test_far_stencils_are_equivariant_for_every_field(field_type):
     assert_equivariant(made.on_torus, Lattice.square(12, 12), kind, kind, torch.float64)
 
 
+@pytest.mark.parametrize("changes", [{"separable": False}, {"mixed": False}], ids=str)
+def test_far_stencils_of_other_networks_expand(changes):
+    torch.manual_seed(0)
+    made = EquivariantNetwork(
+        Architecture(**{"width": 1, "depth": 2, "separable": True, "wide": 2, "wide_radius": 6} | changes), 0.7, 0.4
+    )
+    fields = torch.randn(1, 1, 24, 24)
+    torch.testing.assert_close(TiledNetwork(made).on_torus(fields), made.on_torus(fields).detach(), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("changes", [{"mixed": False}, {"radius": 2}, {"lattice": "triangular"}, {"field_type": "1xEo"}], ids=str)
 def test_other_networks_run_in_torch(changes):
     assert native(network(**changes)) is None
