@@ -86,7 +86,10 @@ class Solver(Section):
     """The local electronic solver (P4)."""
 
     method: Annotated[
-        Literal["auto", "chebyshev", "recursion"], Field(description="kernel polynomials, Lanczos with poles, or the cheaper")
+        Literal["auto", "local", "chebyshev", "recursion", "exact"],
+        Field(
+            description="kernel polynomials, Lanczos with poles, diagonalisation; local: the cheaper of the first two; auto: of all"
+        ),
     ] = "auto"
     spectral_margin: Annotated[float, Field(gt=0, le=1, description="widening of the Lanczos bounds")] = 0.03
     label_tolerance: Annotated[float, Field(ge=1e-8, le=0.1, description="largest error of <n> in labels")] = 3e-3
