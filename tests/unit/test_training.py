@@ -327,6 +327,18 @@ def test_a_model_of_another_lattice_symmetry_is_refused(folder):
         NetworkForces(EquivariantNetwork(SMALL), Holstein(Lattice.square(8, 8), temperature=0.1, chemical_potential=0.2))
 
 
+def test_a_model_saved_before_there_were_far_stencils_loads(folder):
+    facts = read_json(folder / "model.json")
+    expected = NetworkForces.load(folder).forces(samples(1).fields[0, 0])
+    assert facts["architecture"].pop("wide") == 0 and facts["architecture"].pop("wide_radius")
+    (folder / "model.json").write_text(json.dumps(facts))
+    np.testing.assert_array_equal(NetworkForces.load(folder).forces(samples(1).fields[0, 0]), expected)
+    del facts["architecture"]["width"]
+    (folder / "model.json").write_text(json.dumps(facts))
+    with pytest.raises(DataError, match="architecture.width: Field required"):
+        NetworkForces.load(folder)
+
+
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("damage", ["flipped", "missing", "foreign", "old format", "pickle"])
 def test_broken_models_are_refused(folder, damage):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,8 +50,8 @@ class Described(BaseModel):
     radius: Annotated[int, Field(ge=1, le=4)]
     mixed: bool
     separable: bool
-    wide: Annotated[int, Field(ge=0, le=16)]
-    wide_radius: Annotated[int, Field(ge=1, le=24)]
+    wide: Annotated[int, Field(ge=0, le=16)] = 0  # models saved before there were far stencils do not name them
+    wide_radius: Annotated[int, Field(ge=1, le=24)] = 10
 
 
 class Description(BaseModel):
@@ -97,15 +96,12 @@ def load_model(folder: str | Path) -> tuple[ForceNetwork, dict]:
 
 
 def _architecture(facts: dict) -> Architecture:
-    """The architecture of a description, every field given and within bounds; raises ValueError otherwise."""
+    """The architecture of a description; raises ValueError where a field is out of bounds, unknown or lacking."""
     try:
         described = Description.model_validate(facts).architecture
     except ValidationError as error:
         problem = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
-    missing = [field.name for field in dataclasses.fields(Architecture) if field.name not in facts["architecture"]]
-    if missing:
-        raise ValueError(f"its architecture lacks {', '.join(missing)}")
     architecture = Architecture(**described.model_dump())
     components = FieldType.parse(architecture.field_type).dim(point_group(architecture.lattice))
     if components > COMPONENTS:
