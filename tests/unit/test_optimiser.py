@@ -53,6 +53,19 @@ def test_state_survives_saving(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(weights, others, strict=True))
 
 
+def test_gradients_that_nearly_vanish_leave_weights_finite():
+    """As of the biases of saturated activations: on covariances of numbers so small LAPACK gives up in single precision."""
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        small = 10.0 ** -(6.0 + 40.0 * torch.rand(48, generator=generator)) * (torch.rand(48, generator=generator) < 0.4)
+        weight = nn.Parameter(torch.zeros(48))
+        optimiser = SOAP([weight], lr=0.1)
+        for _ in range(3):
+            weight.grad = small.clone()
+            optimiser.step()
+        assert bool(torch.isfinite(weight).all())
+
+
 def test_closures_are_refused():
     with pytest.raises(ValueError, match="no closure"):
         SOAP([nn.Parameter(torch.zeros(2))], lr=0.1).step(lambda: None)

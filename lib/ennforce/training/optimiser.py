@@ -75,7 +75,7 @@ class SOAP(torch.optim.Optimizer):
         if first:
             for side in SIDES:
                 if side in state:
-                    state[f"{side} basis"] = torch.linalg.eigh(state[side]).eigenvectors.flip(1)
+                    state[f"{side} basis"] = _eigenvectors(state[side])
             return
         state["step"] += 1
         state["mean"].lerp_(gradient, 1.0 - fast)
@@ -97,6 +97,18 @@ class SOAP(torch.optim.Optimizer):
             order = torch.einsum("ij,ij->j", basis, covariance @ basis).argsort(descending=True)
             state["square"] = state["square"].index_select(axis, order)
             state[f"{side} basis"] = torch.linalg.qr(covariance @ basis[:, order]).Q
+
+
+def _eigenvectors(covariance: torch.Tensor) -> torch.Tensor:
+    """In columns, by falling eigenvalue; in double precision where entries are too small for LAPACK in single."""
+    try:
+        vectors = torch.linalg.eigh(covariance).eigenvectors
+        whole = bool(torch.isfinite(vectors).all())
+    except torch.linalg.LinAlgError:
+        whole = False
+    if not whole:
+        vectors = torch.linalg.eigh(covariance.double()).eigenvectors.to(covariance.dtype)
+    return vectors.flip(1)
 
 
 def _rotate(matrix: torch.Tensor, state: dict, back: bool = False) -> torch.Tensor:
