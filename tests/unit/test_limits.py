@@ -53,21 +53,27 @@ DEEP = {"network": {"depth": 64}}
         ({"divergence": {"shape": [8, 8]}}, "but divergence.shape = [8, 8]"),
         ({"variants": {"tiny": {"shape": [4, 4]}}}, "network reaches 6 sites, but variants.tiny.shape = [4, 4]"),
         ({"frontier": {"extrapolation": {"shapes": [[8, 8]]}}}, "but frontier.extrapolation.shapes.0 = [8, 8]"),
-        ({"frontier": {"size": 16}}, "frontier.models.enn_deep reaches 10 sites, but frontier.size = 16"),
+        ({"frontier": {"size": 16}}, "frontier.models.enn reaches 14 sites, but frontier.size = 16"),
         (
-            {"frontier": {"models": {"a": {"depth": 30}}, "efficiency_models": ["a"]}, **ALONE},
+            {"frontier": {"models": {"a": {"depth": 30, "wide": 0}}, "efficiency_models": ["a"]}, **ALONE},
             "frontier.models.a reaches 32 sites, but data.shape = [48, 48]",
         ),
     ],
     ids=lambda value: str(value)[:50],
 )
 def test_a_lattice_shorter_than_twice_the_reach_is_named(content, message):
-    assert message in refusal(content)
+    assert message in refusal({**content, "network": {"wide": 0, **content.get("network", {})}})
+
+
+def test_far_stencils_count_as_reach():
+    assert "network reaches 14 sites, but equilibrium.shape = [16, 16]" in refusal({"equilibrium": {"shape": [16, 16]}})
 
 
 def test_rectangles_and_small_lattices_within_reach_are_allowed():
-    load_study({"data": {"shape": [16, 24]}, **ALONE})
-    load_study({"network": {"depth": 1}, "data": {"shape": [8, 12]}, **ALONE})  # whose default comparison is not asked for
+    load_study({"network": {"wide": 0}, "data": {"shape": [16, 24]}, **ALONE})
+    load_study(
+        {"network": {"depth": 1, "wide": 0}, "data": {"shape": [8, 12]}, **ALONE}
+    )  # whose default comparison is not asked for
 
 
 @pytest.mark.parametrize(
