@@ -77,7 +77,8 @@ def solve(
     """The density matrix of one configuration with a maximal error of ``tolerance`` on every element that the forces need.
 
     Every site is checked against narrower windows and widened where they disagree. ``sampled`` checks a sample of sites alone,
-    faster: the tolerance is then that of a *typical* site, no bound; rare regions unlike the sample can be several times worse.
+    faster: the tolerance is then that of a *typical* site, no bound. Measured: 14 % of strongly coupled random fields and 2 % of
+    metallic patches in gapped order miss it, by up to 30 and 3.4 times; none of 2700 other solutions does (docs/electrons.md).
     ``energy``: the grand potential is wanted too, which always takes Chebyshev moments. ``method``: chebyshev; recursion, Lanczos
     steps and poles where these converge at a sample of sites (on the CPU); local, the one of both that is predicted to be cheaper;
     exact, diagonalisation; or auto, the cheapest of all by prediction. ``margin`` widens the Lanczos bounds by that fraction;
