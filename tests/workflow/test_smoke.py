@@ -82,25 +82,34 @@ def planned(project, *arguments):
     return set(re.findall(r"^Job \d+: (\w+)", done.stdout, re.MULTILINE)) - {"all", "figures"}
 
 
-@pytest.mark.parametrize(
-    ("changed", "rules"),
-    [
-        ("lib/ennforce/plotting/growth.py", {"plot_growth"}),
-        ("scripts/plot_parity.py", {"plot_parity"}),
-        ("lib/ennforce/plotting/style.py", {f"plot_{name}" for name in (*FIGURES, "movie")}),
-        ("lib/ennforce/sections.py", set()),
-    ],
-)
-def test_a_changed_source_reruns_its_own_stage_only(study, changed, rules):
+EDITS = {
+    "a plot": ("lib/ennforce/plotting/growth.py", "effective exponent", "exponent", {"plot_growth"}),
+    "a script": ("scripts/plot_parity.py", "run_node(main, globals())", "SPARE = 0\nrun_node(main, globals())", {"plot_parity"}),
+    "what all figures use": (
+        "lib/ennforce/plotting/style.py",
+        '"Software": None',
+        '"Software": ""',
+        {f"plot_{n}" for n in FIGURES},
+    ),
+    "a remark": ("lib/ennforce/plotting/growth.py", "\ndef draw(", "\n# A remark.\ndef draw(", set()),
+    "the settings": ("lib/ennforce/sections.py", "class Section(BaseModel):", "SPARE = 0\n\n\nclass Section(BaseModel):", set()),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_changed_source_reruns_its_own_stage_only(study, edit):
+    changed, old, new, rules = EDITS[edit]
     path = study.folder / changed
-    path.write_text(path.read_text() + "\n# a remark\n")
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
     assert planned(study) == rules
 
 
 def test_changed_analysis_does_not_retrain(study):
     path = study.folder / "lib/ennforce/analysis/growth.py"
-    path.write_text(path.read_text() + "\n# a remark\n")
-    assert not planned(study) & {"train", "label", "sample_quench", "evaluate"}
+    path.write_text(path.read_text().replace("ALLEN_CAHN = 0.5", "ALLEN_CAHN = 0.51"))
+    rules = planned(study)
+    assert "growth" in rules and not rules & {"train", "label", "sample_quench", "evaluate"}
 
 
 def test_a_changed_plot_is_redrawn_alone(study):
