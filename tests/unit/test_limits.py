@@ -31,7 +31,9 @@ def test_the_reach_of_every_kind_is_known_without_building_it(kind, depth, first
 
 def test_networks_that_cannot_be_built_are_named():
     assert "network: depth = 1: an irrep_mlp has 2 to 4 layers" in refusal({"network": {"kind": "irrep_mlp", "depth": 1}})
-    assert "network.mixed = false: an enn_energy" in refusal({"network": {"kind": "enn_energy", "mixed": False, "depth": 2}})
+    assert "network.mixed = false: an enn_energy" in refusal(
+        {"network": {"kind": "enn_energy", "mixed": False, "depth": 2, "wide": 0}}
+    )
 
 
 DEEP = {"network": {"depth": 64}}
