@@ -87,6 +87,16 @@ class Layout:
         rows, columns = np.divmod(sites, self.width)
         return np.pad(rows * self.padded[0] + columns, (0, -len(sites) % LANES), mode="edge")
 
+    def lanczos(self, origins: np.ndarray, start: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Lanczos coefficients alpha, beta (steps, columns), and the vectors' wanted elements (steps, elements, columns)."""
+        alphas, betas = np.empty((2, steps, len(origins)))
+        vectors = np.empty((steps, len(self.elements), len(origins)))
+        recursion(
+            self.arrays, self.padded, origins, self.terms, self.table, self.box, self.reach, self.window.spans,
+            self.window.torus, start, self.elements, steps, alphas, betas, vectors,
+        )  # fmt: skip
+        return alphas, betas, vectors
+
 
 def terms_of(hops: list, weights: list, varying_hops: list, places: list, dtype: np.dtype) -> tuple:
     """The terms of every plane, as the kernels take them: a few as tuples, many as arrays."""
@@ -201,12 +211,7 @@ class RecursionEngine(_Local):
 
         def job(start: int, chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             origins = layout.origins(chunk)
-            alphas, betas = np.empty((2, steps, len(origins)))
-            vectors = np.empty((steps, len(layout.elements), len(origins)))
-            recursion(
-                layout.arrays, layout.padded, origins, layout.terms, layout.table, layout.box, layout.reach, window.spans,
-                window.torus, start, layout.elements, steps, alphas, betas, vectors,
-            )  # fmt: skip
+            alphas, betas, vectors = layout.lanczos(origins, start, steps)
             values = np.zeros((len(counts), 2, len(layout.elements), len(origins)))
             own = layout.elements == start
             values[:, 0, own] = self.constant

@@ -14,7 +14,7 @@ from ennforce.electrons.bounds import gershgorin_window, lanczos_window
 from ennforce.electrons.chebyshev import SpectralWindow, coefficients
 from ennforce.electrons.engines import SHORT_CHUNK, ChebyshevEngine, SpectrumError, _Local, in_threads
 from ennforce.electrons.exact import fermi, potential_per_state, solve_chemical_potential
-from ennforce.electrons.kernels import rational, recursion
+from ennforce.electrons.kernels import rational
 from ennforce.electrons.poles import few_poles
 from ennforce.electrons.stencil import Stencil, Window, two_axes, whole_torus, window_around
 from ennforce.hamiltonians import DensityMatrix, Hamiltonian
@@ -40,7 +40,7 @@ class Effort:
                 raise ValueError(f"{name} = {value} is no whole number of at least {least}")
 
     def __str__(self) -> str:
-        """As in tables: M 48, R 6, or 8 steps, 5 poles, R 1."""
+        """The effort as tables show it: M 48, R 6, or 8 steps, 5 poles, R 1."""
         return f"M {self.order}, R {self.radius}" if self.order else f"{self.steps} steps, {self.poles} poles, R {self.radius}"
 
 
@@ -71,7 +71,7 @@ def _within_bounds(model: Hamiltonian, fields: np.ndarray, effort: Effort, energ
 
 
 def window_of(stencil: Stencil, radius: int) -> Window:
-    """Of that radius, or the whole torus where it does not fit."""
+    """The window of a radius around a site, or the whole torus where that window does not fit."""
     window = window_around(stencil.lattice.name, radius, stencil.shifts)
     height, width = stencil.shape
     return window if window.columns < width and (window.rows < height or height == 1) else whole_torus(stencil.shape)
@@ -125,12 +125,7 @@ class _Steps(_Local):
 
         def job(start: int, chunk: np.ndarray) -> np.ndarray:
             origins = layout.origins(chunk)
-            alphas, betas = np.empty((2, steps, len(origins)))
-            vectors = np.empty((steps, len(layout.elements), len(origins)))
-            recursion(
-                layout.arrays, layout.padded, origins, layout.terms, layout.table, layout.box, layout.reach, window.spans,
-                window.torus, start, layout.elements, steps, alphas, betas, vectors,
-            )  # fmt: skip
+            alphas, betas, vectors = layout.lanczos(origins, start, steps)
             values = np.zeros((len(layout.elements), len(origins)))
             values[layout.elements == start] = constant
             rational(alphas, betas, vectors, poles, residues, steps, values)
