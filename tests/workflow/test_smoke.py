@@ -85,11 +85,11 @@ def planned(project, *arguments):
 EDITS = {
     "a plot": ("lib/ennforce/plotting/growth.py", "effective exponent", "exponent", {"plot_growth"}),
     "a script": ("scripts/plot_parity.py", "run_node(main, globals())", "SPARE = 0\nrun_node(main, globals())", {"plot_parity"}),
-    "what all figures use": (
+    "the style of all figures": (
         "lib/ennforce/plotting/style.py",
         '"Software": None',
         '"Software": ""',
-        {f"plot_{n}" for n in FIGURES},
+        {f"plot_{n}" for n in (*FIGURES, "movie")},
     ),
     "a remark": ("lib/ennforce/plotting/growth.py", "\ndef draw(", "\n# A remark.\ndef draw(", set()),
     "the settings": ("lib/ennforce/sections.py", "class Section(BaseModel):", "SPARE = 0\n\n\nclass Section(BaseModel):", set()),
