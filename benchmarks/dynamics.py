@@ -26,8 +26,8 @@ from machine import description
 from ennforce.analysis.structure import OrderObserver
 from ennforce.dynamics import Langevin, State
 from ennforce.forces import NetworkForces
-from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein
 from ennforce.networks import Architecture, build
 from ennforce.sections import Network
 from ennforce.tables import as_csv, as_markdown

@@ -22,8 +22,8 @@ from machine import description
 
 from ennforce.dynamics.langevin import Langevin, State
 from ennforce.forces import ExactForces, KPMForces, LocalForces, NetworkForces
-from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein
 from ennforce.networks import Architecture, build
 from ennforce.tables import as_markdown
 from ennforce.training.frontier import on_square, pareto

@@ -27,8 +27,8 @@ from ennforce.electrons.bounds import lanczos_window
 from ennforce.electrons.engines import ChebyshevEngine
 from ennforce.electrons.stencil import Stencil, window_around
 from ennforce.forces import KPMForces
-from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein
 from ennforce.tables import as_csv, as_markdown
 from ennforce.training.frontier import median_seconds
 

@@ -24,8 +24,8 @@ from machine import description
 from ennforce.electrons.bounds import lanczos_window
 from ennforce.electrons.engines import ChebyshevEngine
 from ennforce.electrons.stencil import Stencil, window_around
-from ennforce.hamiltonians import Blocks
 from ennforce.lattice import Lattice
+from ennforce.models import Blocks
 from ennforce.tables import as_markdown
 
 ORDER, RADIUS, SIZE, COLUMNS = 48, 5, 16, 64

@@ -13,7 +13,7 @@ import torch
 
 from ennforce.electrons.chebyshev import SpectralWindow, coefficients
 from ennforce.electrons.exact import fermi
-from ennforce.hamiltonians import Hamiltonian
+from ennforce.models import Hamiltonian
 
 
 def exact_numpy(model: Hamiltonian, fields: np.ndarray) -> np.ndarray:

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ennforce.electrons import ExactElectrons, solve
-from ennforce.hamiltonians import Hamiltonian, Holstein, Kondo, Peierls
 from ennforce.lattice import Lattice
+from ennforce.models import Hamiltonian, Holstein, Kondo, Peierls
 
 TOLERANCES = (3e-2, 1e-2, 3e-3, 1e-3, 1e-4)
 TEMPERATURES = (0.01, 0.02, 0.05, 0.1, 0.2)

@@ -2,8 +2,8 @@
 
 from ennforce.dynamics.barrier import flip_path, ordered_amplitude, walls
 from ennforce.forces import ExactForces
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, write_json
+from ennforce.models import from_parameters
 from ennforce.workflow import Node, run_node
 
 POINTS = 13

@@ -1,7 +1,7 @@
 """The model card: what the network is, what it was trained on, its errors, and where it may be used."""
 
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import read_json, write_atomically
+from ennforce.models import from_parameters
 from ennforce.networks import Architecture
 from ennforce.workflow import Node, run_node
 

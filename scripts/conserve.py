@@ -7,8 +7,8 @@ import xarray as xr
 
 from ennforce.dynamics import Langevin, State, equally_spaced_steps
 from ennforce.forces import ExactForces, ForceField, KPMForces, NetworkForces
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, read_dataset, write_dataset
+from ennforce.models import from_parameters
 from ennforce.workflow import Node, run_node
 
 

@@ -9,8 +9,8 @@ import xarray as xr
 from ennforce.analysis.stability import exponential_rate, first_above
 from ennforce.dynamics import Langevin, State, equally_spaced_steps
 from ennforce.forces import ForceField, KPMForces, NetworkForces
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, write_dataset, write_json
+from ennforce.models import from_parameters
 from ennforce.workflow import Node, run_node
 
 # Trajectories have parted when their distance is this share of that of unrelated fields; below, neighbours part exponentially.

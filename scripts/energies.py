@@ -4,8 +4,8 @@ import numpy as np
 import xarray as xr
 
 from ennforce.forces import KPMForces
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import inherited, provenance, read_dataset, write_dataset
+from ennforce.models import from_parameters
 from ennforce.workflow import Node, run_node
 
 

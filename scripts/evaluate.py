@@ -7,8 +7,8 @@ import torch
 import xarray as xr
 
 from ennforce.forces import NetworkForces
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import inherited, provenance, read_dataset, write_dataset, write_json
+from ennforce.models import from_parameters
 from ennforce.networks.export import load_model
 from ennforce.training.dataset import Samples
 from ennforce.training.metrics import (

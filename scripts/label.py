@@ -4,8 +4,8 @@ import numpy as np
 
 from ennforce.electrons import Electrons
 from ennforce.forces import KPMForces
-from ennforce.hamiltonians import Hamiltonian, from_parameters
 from ennforce.io import DataError, provenance, read_dataset, write_dataset
+from ennforce.models import Hamiltonian, from_parameters
 from ennforce.workflow import Node, run_node
 
 # A label's largest error is at most this share of the rms force of its configuration: small fields are labelled again, finer.

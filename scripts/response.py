@@ -6,8 +6,8 @@ import numpy as np
 
 from ennforce.analysis.response import along_path, bare_response, distances, gains, network_response, shells
 from ennforce.forces import KPMForces, NetworkForces
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, write_json
+from ennforce.models import from_parameters
 from ennforce.networks.export import load_model
 from ennforce.workflow import Node, run_node
 

@@ -5,8 +5,8 @@ import xarray as xr
 
 from ennforce.dynamics import Recorder, State, log_spaced_steps, quench
 from ennforce.forces import KPMForces
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, write_dataset
+from ennforce.models import from_parameters
 from ennforce.training.dataset import configurations
 from ennforce.workflow import Node, run_node
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, write_dataset
+from ennforce.models import from_parameters
 from ennforce.training.dataset import configurations, soft, spreads
 from ennforce.workflow import Node, run_node
 

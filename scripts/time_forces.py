@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from ennforce.forces import ExactForces, KPMForces, LocalForces, NetworkForces
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import attribute, provenance, read_dataset, write_json
+from ennforce.models import from_parameters
 from ennforce.training.dataset import Samples
 from ennforce.training.frontier import machine, median_seconds, on_square, pareto
 from ennforce.training.metrics import force_errors

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from ennforce import processes
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import attribute, file_digest, provenance, read_dataset, write_atomically
 from ennforce.limits import reach
+from ennforce.models import from_parameters
 from ennforce.networks import Architecture
 from ennforce.networks.export import save_model
 from ennforce.training.dataset import Samples, nested_subset, with_total_force

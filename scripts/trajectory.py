@@ -10,8 +10,8 @@ from ennforce.accuracy import ReferenceForces
 from ennforce.analysis.structure import OrderObserver
 from ennforce.dynamics import Recorder, State, equally_spaced_steps, log_spaced_steps, quench
 from ennforce.forces import ForceField, NetworkForces
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import provenance, write_dataset
+from ennforce.models import from_parameters
 from ennforce.workflow import Node, run_node
 
 

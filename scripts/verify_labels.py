@@ -3,8 +3,8 @@
 import numpy as np
 
 from ennforce.forces import ExactForces
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import DataError, attribute, provenance, read_dataset, write_json
+from ennforce.models import from_parameters
 from ennforce.workflow import Node, run_node
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein
 
 # Regimes of docs/physics.md: parameters, spread of random fields, amplitude of the ordered state.
 REGIMES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ennforce.forces import ExactForces, ForceField, KPMForces
-from ennforce.hamiltonians import Hamiltonian
+from ennforce.models import Hamiltonian
 
 EXACT_SITES = 600  # up to which exact diagonalisation judges: less than a second for a configuration
 SHARPER = 0.1  # tolerance of the judging solver, in tolerances of the judged one

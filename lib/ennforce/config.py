@@ -169,7 +169,7 @@ class Study(Section):
         return self
 
     def model_parameters(self, shape: list[int]) -> dict:
-        """Parameters of the lattice model on a torus of ``shape``, as ``hamiltonians.from_parameters`` takes them."""
+        """Parameters of the lattice model on a torus of ``shape``, as ``models.from_parameters`` takes them."""
         values = self.model.model_dump(exclude={"lattice", "electron_temperature"})
         lattice = {"name": self.model.lattice, "shape": list(shape)}
         return {**values, "temperature": self.model.electron_temperature, "lattice": lattice}

@@ -18,7 +18,7 @@ import torch
 from ennforce.electrons import Electrons, ExactElectrons, local, solve
 from ennforce.electrons.bounds import MARGIN
 from ennforce.electrons.tuning import cheapest
-from ennforce.hamiltonians import DensityMatrix, Hamiltonian, from_parameters
+from ennforce.models import DensityMatrix, Hamiltonian, from_parameters
 from ennforce.networks import ForceNetwork
 from ennforce.networks.export import TiledNetwork, load_model
 

@@ -33,9 +33,9 @@ from hypothesis import strategies as st
 
 from ennforce.config import ConfigError, Study, load_study
 from ennforce.dynamics import Recorder, State
-from ennforce.hamiltonians import Holstein
 from ennforce.io import TRAILER_LENGTH, DataError, file_digest, read_dataset, read_json, write_dataset, write_json
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein
 from ennforce.networks import KINDS, Architecture, build
 from ennforce.networks.export import load_model, save_model
 from ennforce.training import loop

@@ -13,9 +13,9 @@ from ennforce import files
 from ennforce.analysis.structure import OrderObserver
 from ennforce.dynamics import Recorder, log_spaced_steps, quench
 from ennforce.forces import NetworkForces
-from ennforce.hamiltonians import Holstein
 from ennforce.io import read_dataset, write_dataset
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein
 from ennforce.networks import Architecture, EquivariantNetwork
 
 KILLS, STEPS = 20, 400

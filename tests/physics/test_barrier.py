@@ -5,8 +5,8 @@ import pytest
 
 from ennforce.dynamics.barrier import flip_path, ordered_amplitude, walls
 from ennforce.forces import ExactForces
-from ennforce.hamiltonians.double_well import DoubleWell
 from ennforce.lattice import Lattice
+from ennforce.models.double_well import DoubleWell
 from tests.conftest import holstein
 
 

@@ -15,9 +15,9 @@ from ennforce.analysis.structure import OrderObserver, RadialBins, correlation, 
 from ennforce.analysis.walls import normal_distribution, wall_anisotropy, wall_bonds, wall_density, wall_normals
 from ennforce.dynamics import Langevin, Recorder, log_spaced_steps, quench
 from ennforce.dynamics.langevin import State
-from ennforce.hamiltonians import Holstein
-from ennforce.hamiltonians.double_well import DoubleWell
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein
+from ennforce.models.double_well import DoubleWell
 
 BOX = 128
 Y, X = np.indices((BOX, BOX))

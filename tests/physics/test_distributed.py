@@ -18,8 +18,8 @@ from ennforce.dynamics import Recorder
 from ennforce.dynamics.distributed import Slab, SlabForces, quench_in_slabs
 from ennforce.dynamics.noise import FIELDS, MOMENTA, NOISE, normal
 from ennforce.forces import NetworkForces
-from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein
 from ennforce.networks import Architecture, build
 
 ROOT = Path(__file__).parents[2]

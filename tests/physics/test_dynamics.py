@@ -9,8 +9,8 @@ from scipy import stats
 from ennforce.dynamics import DivergenceError, Langevin, Recorder, State, log_spaced_steps
 from ennforce.dynamics.noise import NOISE, normal
 from ennforce.forces import ExactForces, NetworkForces
-from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein
 from ennforce.networks import Architecture, EquivariantNetwork
 from tests.conftest import holstein
 

@@ -5,8 +5,8 @@ import pytest
 
 from ennforce.electrons import ExactElectrons
 from ennforce.forces import ExactForces, KPMForces
-from ennforce.hamiltonians import Blocks, Holstein, Kondo, Peierls, from_parameters
 from ennforce.lattice import Lattice
+from ennforce.models import Blocks, Holstein, Kondo, Peierls, from_parameters
 from tests.conftest import configuration, holstein
 
 CHAIN, SQUARE, TRIANGULAR = Lattice.chain(14), Lattice.square(6, 5), Lattice.triangular(5, 6)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ennforce.forces import ExactForces, NetworkForces
-from ennforce.hamiltonians import Kondo
 from ennforce.lattice import Lattice
+from ennforce.models import Kondo
 from ennforce.networks import Architecture, TypedNetwork, build
 from ennforce.networks.equivariance import assert_equivariant, equivariance_error
 from ennforce.networks.layers import EquivariantConv, SeparableConv, filter_basis, torus_pad

@@ -10,8 +10,8 @@ from ennforce.electrons.engines import UNROLLED, ChebyshevEngine
 from ennforce.electrons.exact import fermi
 from ennforce.electrons.poles import few_poles
 from ennforce.electrons.stencil import Stencil, whole_torus, window_around
-from ennforce.hamiltonians import Blocks
 from ennforce.lattice import Lattice
+from ennforce.models import Blocks
 
 MU, TEMPERATURE = 0.3, 0.5
 SHIFTS = ((0, 1), (1, 0))

@@ -7,8 +7,8 @@ from ennforce.electrons import ExactElectrons, solve
 from ennforce.electrons.engines import FREQUENCIES, SHARES
 from ennforce.electrons.exact import eigenstates, fermi, fermi_partner
 from ennforce.forces import ExactForces, KPMForces
-from ennforce.hamiltonians import Holstein, Peierls
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein, Peierls
 from tests.conftest import holstein
 
 SHAPE = (32, 32)

@@ -6,8 +6,8 @@ import torch
 
 from ennforce.analysis.response import bare_response, distances, gains, network_response, shells
 from ennforce.forces import ExactForces
-from ennforce.hamiltonians import Holstein, Kondo, Peierls
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein, Kondo, Peierls
 from ennforce.networks import Architecture, EquivariantNetwork
 
 

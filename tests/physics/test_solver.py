@@ -14,8 +14,8 @@ from ennforce.electrons.exact import fermi
 from ennforce.electrons.poles import fermi_poles
 from ennforce.electrons.stencil import Stencil, window_around
 from ennforce.forces import ExactForces, KPMForces
-from ennforce.hamiltonians import Blocks, Holstein
 from ennforce.lattice import Lattice
+from ennforce.models import Blocks, Holstein
 from tests.conftest import configuration, holstein
 from tests.physics.test_electrons import MODELS, random_fields
 

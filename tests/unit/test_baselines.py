@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ennforce.config import Study
-from ennforce.hamiltonians import Holstein
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein
 from ennforce.networks import KINDS, Architecture, ForceNetwork, build
 from ennforce.networks.descriptor_mlp import Descriptors
 from ennforce.networks.export import TiledNetwork, load_model, save_model

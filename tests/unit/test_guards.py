@@ -19,10 +19,10 @@ from ennforce.dynamics import DivergenceError, Langevin, Recorder, State, equall
 from ennforce.dynamics.distributed import Slab, SlabForces
 from ennforce.dynamics.noise import NOISE, normal
 from ennforce.forces import ExactForces, KPMForces, NetworkForces
-from ennforce.hamiltonians import Holstein, Kondo, Peierls
-from ennforce.hamiltonians.double_well import DoubleWell
 from ennforce.io import DataError, write_json
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein, Kondo, Peierls
+from ennforce.models.double_well import DoubleWell
 from ennforce.networks import Architecture, build
 
 ROOT = Path(__file__).parents[2]

@@ -7,9 +7,9 @@ import torch
 from ennforce import networks, sections
 from ennforce.config import ConfigError, load_study
 from ennforce.forces import NetworkForces
-from ennforce.hamiltonians import Holstein, Kondo, Peierls
 from ennforce.io import DataError
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein, Kondo, Peierls
 from ennforce.networks import Architecture, build
 from ennforce.networks.equivariance import assert_equivariant
 from ennforce.networks.export import TiledNetwork, load_model, save_model

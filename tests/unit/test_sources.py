@@ -120,7 +120,7 @@ def modules(script: str, unused: str = "") -> set[str]:
 
 def test_the_scripts_of_this_project_depend_on_their_own_stage():
     """Solvers and networks are one import apart, in ``forces``."""
-    assert modules("label.py") >= {"electrons.solver", "electrons.kernels", "hamiltonians.holstein", "lattice"}
+    assert modules("label.py") >= {"electrons.solver", "electrons.kernels", "models.holstein", "lattice"}
     assert not {name for name in modules("label.py") if name.startswith(("networks", "training", "dynamics", "analysis"))}
     assert modules("sample_quench.py") >= {"dynamics.langevin", "electrons.solver", "training.dataset"}
     assert not {name for name in modules("sample_quench.py") if name.startswith(("networks", "training.loop", "analysis"))}

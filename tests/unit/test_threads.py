@@ -18,8 +18,8 @@ if sys.argv[1:]:
     torch.set_num_threads(int(sys.argv[1]))
 from ennforce.dynamics.langevin import Langevin, State
 from ennforce.forces import KPMForces, LocalForces, NetworkForces
-from ennforce.hamiltonians import Holstein
-from ennforce.hamiltonians.double_well import DoubleWell
+from ennforce.models import Holstein
+from ennforce.models.double_well import DoubleWell
 from ennforce.lattice import Lattice
 from ennforce.networks import Architecture, build
 

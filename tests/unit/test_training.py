@@ -9,9 +9,9 @@ import torch
 import xarray as xr
 
 from ennforce.forces import NetworkForces
-from ennforce.hamiltonians import Holstein
 from ennforce.io import DataError, read_json
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein
 from ennforce.networks import Architecture, EquivariantNetwork
 from ennforce.networks.export import TiledNetwork, load_model, save_model
 from ennforce.training import loop

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.optimize
 import torch
 
-from ennforce.hamiltonians import Hamiltonian
+from ennforce.models import Hamiltonian
 from ennforce.networks import ForceNetwork
 
 # Distances from (pi, pi) of the shells of wave vectors: the peak alone, and rings around it.

@@ -7,7 +7,7 @@ import scipy.linalg
 from scipy.optimize import brentq
 from scipy.special import digamma, expit
 
-from ennforce.hamiltonians import Blocks, DensityMatrix, Hamiltonian
+from ennforce.models import Blocks, DensityMatrix, Hamiltonian
 
 
 def fermi(energies: np.ndarray, chemical_potential: float, temperature: float) -> np.ndarray:

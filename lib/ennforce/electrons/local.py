@@ -17,7 +17,7 @@ from ennforce.electrons.exact import fermi, potential_per_state, solve_chemical_
 from ennforce.electrons.kernels import rational
 from ennforce.electrons.poles import few_poles
 from ennforce.electrons.stencil import Stencil, Window, two_axes, whole_torus, window_around
-from ennforce.hamiltonians import DensityMatrix, Hamiltonian
+from ennforce.models import DensityMatrix, Hamiltonian
 
 DTYPE = np.float32  # of the recursions, whose rounding is far below the errors of any fixed effort worth its name
 

@@ -21,7 +21,7 @@ from ennforce.electrons.filling import ROUNDS, Bracket, NumberCurve, spread
 from ennforce.electrons.poles import fermi_poles
 from ennforce.electrons.stencil import Shift2, Stencil, two_axes, window_around
 from ennforce.electrons.windows import STARTS, Choice, Radius, TooDear, Windows
-from ennforce.hamiltonians import DensityMatrix, Hamiltonian
+from ennforce.models import DensityMatrix, Hamiltonian
 
 METHODS = ("auto", "local", "chebyshev", "recursion", "exact")
 FLOORS = {"float32": 1e-4, "float64": 1e-10}  # tolerances that the recursion's rounding allows

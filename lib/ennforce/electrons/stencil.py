@@ -12,8 +12,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from ennforce.hamiltonians import Blocks, DensityMatrix
 from ennforce.lattice import Lattice, Shift
+from ennforce.models import Blocks, DensityMatrix
 
 Shift2 = tuple[int, int]
 

@@ -7,7 +7,7 @@ import numpy as np
 from ennforce.electrons.local import Effort, density_matrix, window_of
 from ennforce.electrons.solver import solve
 from ennforce.electrons.stencil import Stencil
-from ennforce.hamiltonians import Hamiltonian
+from ennforce.models import Hamiltonian
 
 ORDERS = (8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 768, 1024)
 RADII = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24)

@@ -9,8 +9,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch.nn import functional
 
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import DataError, file_digest, one_line, read_json, write_atomically, write_json
+from ennforce.models import from_parameters
 from ennforce.networks import Architecture, ForceNetwork, build
 from ennforce.networks.layers import point_group, torus_pad
 from ennforce.networks.native import NativeNetwork

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from ennforce.hamiltonians import from_parameters
 from ennforce.io import attribute
+from ennforce.models import from_parameters
 
 SPLITS = ("train", "validation", "test")
 

@@ -10,8 +10,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from ennforce.hamiltonians.blocks import Blocks, DensityMatrix
 from ennforce.lattice import Lattice, Shift
+from ennforce.models.blocks import Blocks, DensityMatrix
 from ennforce.symmetry import FieldType
 
 # Beyond these, squares and products of energies lose all digits against the hopping, or overflow.

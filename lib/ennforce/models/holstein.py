@@ -8,8 +8,8 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
-from ennforce.hamiltonians.base import Hamiltonian
-from ennforce.hamiltonians.blocks import Blocks, DensityMatrix
+from ennforce.models.base import Hamiltonian
+from ennforce.models.blocks import Blocks, DensityMatrix
 from ennforce.symmetry import FieldType
 
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ennforce.hamiltonians.base import Hamiltonian
-from ennforce.hamiltonians.blocks import Blocks, DensityMatrix
+from ennforce.models.base import Hamiltonian
+from ennforce.models.blocks import Blocks, DensityMatrix
 from ennforce.symmetry import FieldType
 
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])

@@ -2,12 +2,12 @@
 
 import math
 
-from ennforce.hamiltonians.base import Hamiltonian
-from ennforce.hamiltonians.blocks import Blocks, DensityMatrix
-from ennforce.hamiltonians.holstein import Holstein
-from ennforce.hamiltonians.kondo import Kondo
-from ennforce.hamiltonians.peierls import Peierls
 from ennforce.lattice import Lattice
+from ennforce.models.base import Hamiltonian
+from ennforce.models.blocks import Blocks, DensityMatrix
+from ennforce.models.holstein import Holstein
+from ennforce.models.kondo import Kondo
+from ennforce.models.peierls import Peierls
 
 MODELS: dict[str, type[Hamiltonian]] = {"holstein": Holstein, "kondo": Kondo, "peierls": Peierls}
 
