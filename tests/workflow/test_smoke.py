@@ -11,10 +11,15 @@ import pytest
 
 from ennforce.io import read_dataset
 from tests.workflow.check_results import FIGURES, problems, report_problems
+from tests.workflow.golden import differences
 
 
 def test_every_figure_and_number_is_there_and_sane(finished):
     assert problems(finished.path()) == []
+
+
+def test_numbers_before_training_are_those_of_the_first_version(finished):
+    assert differences(finished.path(), everywhere=True) == []
 
 
 @pytest.mark.slow
