@@ -38,8 +38,8 @@ if POINTS:
         input:
             rules.sweep.output,
             [
-                of_points("figures", f"{name}.svg")
-                for name in ("parity", "dynamics", "snapshots", "growth")
+                figure_files("sweep", Path("results", content["study"]))
+                for _, content in POINTS.values()
             ],
             of_points("models", "enn", "card.md"),
 

@@ -189,7 +189,7 @@ def ratios(rows: list[dict]) -> list[dict]:
 
 
 def draw(rows: list[dict], output: Path) -> None:
-    from ennforce.plotting.style import figure, panel, save
+    from ennforce.figures.style import figure, panel, save
 
     looks = {
         "ennforce, sampled windows": ("#0072B2", "o", "-"), "ennforce, verified windows": ("#56B4E9", "s", "-"),

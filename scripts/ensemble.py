@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import xarray as xr
 
 from ennforce.analysis.ensemble import combine, pooled_error
 from ennforce.io import inherited, provenance, read_dataset, write_dataset
@@ -12,9 +11,7 @@ from ennforce.workflow import Node, run_node
 
 def main(node: Node) -> None:
     observables = [read_dataset(path, ["structure_factor"]) for path in node.input["observables"]]
-    lengths = [read_dataset(path, ["length_half"]) for path in node.input["lengths"]]
-    merged = [xr.merge([a, b], combine_attrs="drop") for a, b in zip(observables, lengths, strict=True)]
-    result = combine(merged, node.params["bootstrap"], np.random.default_rng(node.params["seed"]))
+    result = combine(observables, node.params["bootstrap"], np.random.default_rng(node.params["seed"]))
     errors = [json.loads(chunk.attrs["force_error"]) for chunk in observables if "force_error" in chunk.attrs]
     facts = {"force_error": pooled_error(errors)} if errors else {}
     result.attrs = provenance(node.parents, **inherited(observables[0]), engine=observables[0].attrs["engine"], **facts)

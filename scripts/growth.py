@@ -9,7 +9,7 @@ from ennforce.workflow import Node, run_node
 
 def main(node: Node) -> None:
     p = node.params["analysis"]
-    ensemble = read_dataset(node.input["ensemble"], ["length_half"])
+    ensemble = read_dataset(node.input["ensemble"], ["length_half_mean"])
     result = growth(
         ensemble, box=node.params["box"], first_time=p["first_time"], smoothing=p["smoothing"], count=p["bootstrap"],
         rng=np.random.default_rng(node.params["seed"]),

@@ -42,7 +42,6 @@ CONTRACT = {
     "structure_factor": ("time replica k",),
     "correlation": ("time replica r",),
     "wall_density": ("time replica",),
-    "length_half": ("replica time",),
     "structure_factor_mean": ("time k",),
     "late_exponent": ("definition",),
     "state_fields": ("replica y x",),

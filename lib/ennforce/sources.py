@@ -28,26 +28,26 @@ Imported = tuple[str, str | None]  # a module of the package and a name in it; N
 
 
 @cache
-def digest(script: Path, unused: str = "") -> str:
+def digest(script: Path, *unused: str) -> str:
     """16 hexadecimal digits that change with the code that ``script`` depends on, and with nothing else.
 
-    ``unused`` is a name that the script imports and the job at hand does not use. Computed once a process.
+    ``unused`` are names that the script binds and the job at hand does not use. Computed once a process.
     """
     collecting = gc.isenabled()
     gc.disable()  # it doubles the time of parsing
     try:
-        parts = sorted(definitions(script, unused).items())
+        parts = sorted(definitions(script, *unused).items())
     finally:
         if collecting:
             gc.enable()
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def definitions(script: Path, unused: str = "") -> dict[tuple[str, str], str]:
+def definitions(script: Path, *unused: str) -> dict[tuple[str, str], str]:
     """(module, name) -> text of every definition, and of every file beside a module, that ``script`` depends on."""
     found: dict[tuple[str, str], str] = {}
     main = _read(script, script.stem)
-    waiting, done = main.all(), {(main, unused)} if unused else set()
+    waiting, done = main.all(), {(main, name) for name in unused}
     while waiting:
         module, name = part = waiting.pop()
         if part in done or module.name in UNSEEN:

@@ -1,4 +1,4 @@
-"""A small study on a real SLURM of one node, through both profiles: cancelled jobs are told, and a rerun does only the rest."""
+"""A small study on a real SLURM of one node, through both executors: cancelled jobs are told, and a rerun does only the rest."""
 
 from __future__ import annotations
 
@@ -23,11 +23,9 @@ pytestmark = pytest.mark.cluster
 SCRIPT = Path(__file__).with_name("cluster.sh")
 STUDY = ("--configfile", "config/smoke.yaml", "tests/cluster/study.yaml")
 # As profiles/slurm, but no second attempts, few and fat jobs, and no patience.
-SLURM = (
-    "--workflow-profile", "slurm", "--retries", "0", "--slurm-init-seconds-before-status-checks", "2",
-    "--group-components", "sampling=4", "--latency-wait", "5",
-)  # fmt: skip
-GENERIC = ("--workflow-profile", "cluster-generic", "--retries", "0", "--latency-wait", "5", "--seconds-between-status-checks", "1")
+PROFILE = ("--workflow-profile", "slurm", "--retries", "0", "--latency-wait", "5")
+SLURM = (*PROFILE, "--slurm-init-seconds-before-status-checks", "2", "--group-components", "sampling=4")
+GENERIC = (*PROFILE, "--executor", "cluster-generic", "--seconds-between-status-checks", "1")
 PATIENCE = 1800  # seconds until a job that never starts is an error, also on a busy machine
 
 

@@ -185,17 +185,18 @@ def inputs(study: Workflow, short: bool) -> Iterator[tuple[Path, dict, Path]]:
     seen = set()
     for record in sorted((study.results / "logs").glob("*.json")):
         node = json.loads(record.read_text())
+        job = "-".join(filter(None, (node["rule"], node["wildcards"].get("name"))))
         for name, files in node["input"].items():
             first = files if isinstance(files, str) else next((f for f in files if f.startswith("results")), "")
             kinds = [first, *([f for f in files if f.endswith(".pt")] if isinstance(files, list) else [])]
             for file in kinds:
-                key = (node["rule"], node["wildcards"].get("engine"), name, Path(file).suffix)
-                if file.startswith("results") and key not in seen and (not short or node["rule"] in SHORT):
+                key = (job, node["wildcards"].get("engine"), name, Path(file).suffix)
+                if file.startswith("results") and key not in seen and (not short or job in SHORT):
                     seen.add(key)
                     yield record, node, study.folder / file
 
 
-SHORT = ("assemble", "evaluate", "card", "growth", "plot_training", "summary")
+SHORT = ("assemble", "evaluate", "card", "growth", "figure-training", "summary")
 
 
 def damages(content: bytes, rng: np.random.Generator, flips: int) -> Iterator[tuple[str, bytes]]:
@@ -253,7 +254,7 @@ def loops(source: Workflow, folder: Path, rng: np.random.Generator) -> Iterator[
     stages = (
         ("analysis/growth_large_network.nc", "models/enn/predictions.nc", "models/enn/history.csv", "analysis/comparison.json"),
         ("analysis/ensemble_large_network.nc", "models/enn/metrics.json", "data/label_check.json"),
-        ("trajectories/large_network_0.nc", "analysis/structure/comparison_kpm_0.nc"),
+        ("trajectories/large_network_0.nc",),
         ("models/enn/weights.pt",),
         ("models/enn/model.json",),
         ("data/dataset.nc",),

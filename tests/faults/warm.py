@@ -26,9 +26,9 @@ import snakemake.cli
 import snakemake.script
 from snakemake.benchmark import benchmarked
 
+import ennforce.figures.style
 import ennforce.forces
 import ennforce.networks.export
-import ennforce.plotting.style
 import ennforce.training.loop  # noqa: F401
 
 CAPABILITIES = struct.pack("<Ii", 0x20080522, 0)  # version 3 of capset(2), of this process

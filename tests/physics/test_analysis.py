@@ -8,7 +8,7 @@ from ennforce.analysis.collapse import collapse_spread
 from ennforce.analysis.ensemble import bootstrap_weights, combine, standard_error
 from ennforce.analysis.growth import growth
 from ennforce.analysis.laws import effective_exponent
-from ennforce.analysis.lengths import length_half, length_structure, length_wall, lengths, mean_lengths
+from ennforce.analysis.lengths import length_half, length_structure, length_wall, mean_lengths
 from ennforce.analysis.structure import (
     OrderObserver,
     RadialBins,
@@ -147,7 +147,8 @@ def test_mean_lengths_are_those_of_the_averaged_correlation():
     weights = np.array([0.5, 0.5, 0.0])
     averaged = ensemble["correlation"].transpose("replica", "time", "r").values[:2].mean(axis=0)
     np.testing.assert_allclose(mean_lengths(ensemble, weights)["half"], length_half(averaged, ensemble["r"].values))
-    np.testing.assert_allclose(mean_lengths(ensemble, np.array([1.0, 0, 0]))["wall"], lengths(ensemble)["length_wall"].values[0])
+    wall = ensemble["wall_density"].transpose("replica", "time").values
+    np.testing.assert_allclose(mean_lengths(ensemble, np.array([1.0, 0, 0]))["wall"], length_wall(wall[0]))
 
 
 def test_chunks_combine_in_any_order():

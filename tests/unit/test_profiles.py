@@ -1,4 +1,4 @@
-"""The cluster profiles: two ways to submit, one set of resources, for rules that exist."""
+"""The cluster profile: resources and groups for rules that exist."""
 
 import re
 from pathlib import Path
@@ -6,15 +6,10 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
-SLURM, GENERIC = (yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text()) for name in ("slurm", "cluster-generic"))
 
 
-def test_both_profiles_ask_for_the_same():
-    same = ("jobs", "retries", "rerun-incomplete", "rerun-triggers", "latency-wait", "default-resources", "set-resources", "groups")
-    for key in same:
-        assert SLURM[key] == GENERIC[key], key
-
-
-def test_profiles_name_rules_that_exist():
+def test_the_profile_names_rules_that_exist():
+    profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
     text = "\n".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
-    assert set(SLURM["set-resources"]) | set(SLURM["groups"]) <= set(re.findall(r"^rule (\w+):", text, re.MULTILINE))
+    rules = set(re.findall(r"^(?:rule|use rule \w+ as) (\w+)(?::| with:)", text, re.MULTILINE))
+    assert set(profile["set-resources"]) | set(profile["groups"]) <= rules

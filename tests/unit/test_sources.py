@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ennforce import sources
+from ennforce.figures import FOLDER
 from tests.workflow.conftest import ROOT
 
 PACKAGE = {
@@ -63,9 +64,9 @@ def forget():
         known.cache_clear()
 
 
-def digest(project: Path, unused: str = "") -> str:
+def digest(project: Path, *unused: str) -> str:
     forget()
-    return sources.digest(project / "script.py", unused)
+    return sources.digest(project / "script.py", *unused)
 
 
 @pytest.mark.parametrize(
@@ -109,13 +110,13 @@ def test_a_touched_file_changes_nothing_and_a_moved_project_neither(project):
 
 def test_what_a_job_does_not_use_can_be_left_out(project):
     path = project / "ennforce" / "parts.py"
-    before = digest(project, unused="spare")
+    before = digest(project, "spare")
     path.write_text(path.read_text().replace("not_used(): ...", "not_used(): return 1"))
-    assert digest(project, unused="spare") == before
+    assert digest(project, "spare") == before
 
 
-def modules(script: str, unused: str = "") -> set[str]:
-    return {module.removeprefix("ennforce.") for module, _ in sources.definitions(ROOT / "scripts" / script, unused)}
+def modules(script: str, *unused: str) -> set[str]:
+    return {module.removeprefix("ennforce.") for module, _ in sources.definitions(ROOT / "scripts" / script, *unused)}
 
 
 def test_the_scripts_of_this_project_depend_on_their_own_stage():
@@ -127,7 +128,8 @@ def test_the_scripts_of_this_project_depend_on_their_own_stage():
     assert modules("train.py") >= {"networks.layers", "networks.cnn", "training.optimiser", "processes"}
     assert not {name for name in modules("train.py") if name.startswith(("electrons", "dynamics", "sections", "config"))}
     assert ("ennforce.networks.native", "separable.c") in sources.definitions(ROOT / "scripts" / "train.py")
-    assert modules("plot_growth.py") == {"plot_growth", "plotting.growth", "plotting.style"}
+    assert {module for module, _ in sources.definitions(FOLDER / "growth.py")} == {"growth", "ennforce.figures.style"}
+    assert modules("figure.py") == {"figure", "figures.style"}
     driven_by_kpm, driven_by_network = modules("trajectory.py", "NetworkForces"), modules("trajectory.py", "ReferenceForces")
     assert not {name for name in driven_by_kpm if name.startswith("networks")} and "electrons.solver" in driven_by_kpm
     assert not {name for name in driven_by_network if name.startswith("electrons")} and "networks.native" in driven_by_network

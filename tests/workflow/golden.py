@@ -19,7 +19,7 @@ import xarray as xr
 
 KEPT = Path(__file__).with_name("golden.json")
 SAFE = ("data/",)  # folders whose numbers come before training
-SKIPPED = ("logs/", "benchmarks/", "resume/", "analysis/structure/", "sweep", "frontier/comparison", "frontier/timings")
+SKIPPED = ("logs/", "benchmarks/", "resume/", "sweep", "frontier/comparison", "frontier/timings")
 UNCOMPARED = ("provenance", "versions", "seconds", "history", "dataset", "sources", "stopped")
 TOLERANCE = 1e-6
 

@@ -58,6 +58,14 @@ def test_an_impossible_configuration_ends_in_one_line(project, content, message)
     assert len(lines) == 1 and lines[0].startswith("error in the configuration: ") and message in lines[0], lines
 
 
+def test_a_figure_that_there_is_not_is_refused_with_the_nearest(project):
+    done = project.smoke("-n", targets=("results/smoke/figures/grwth.svg",))
+    assert done.returncode != 0
+    assert done.stdout.splitlines()[-1].startswith("error: there is no figure grwth; did you mean growth? (the figures are ")
+    done = project.smoke("-n", "--quiet", "host", targets=("results/smoke/figures/symmetry.png", "results/smoke/figures/movie.gif"))
+    assert done.returncode == 0 and "movie name=movie" in done.stdout, done.stdout[-2000:]
+
+
 def test_a_key_that_stands_twice_is_refused_with_its_lines(project):
     (project.folder / "config" / "twice.yaml").write_text("study: a\nmodel: {g: 1.0}\nmodel: {g: 2.0}\n")
     done = project.snakemake("-n", "--configfile", "config/twice.yaml")
@@ -139,7 +147,7 @@ def test_no_number_of_cores_is_needed_where_nothing_runs(project):
 def test_importing_the_configuration_is_light():
     """The Snakefile is parsed again for every job."""
     heavy = "[m for m in ('torch', 'xarray', 'numba', 'matplotlib', 'numpy') if m in sys.modules]"
-    program = f"import sys, ennforce.config, ennforce.sources, ennforce.sweep; print({heavy})"
+    program = f"import sys, ennforce.config, ennforce.figures, ennforce.sources, ennforce.sweep; print({heavy})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -158,7 +166,7 @@ def test_rooms_import_downwards_only():
         "dynamics": 4,
         "training": 4,
         "analysis": 4,
-        "plotting": 5,
+        "figures": 5,
         "workflow": 5,
     }
     package = ROOT / "lib" / "ennforce"

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from ennforce.figures import table
 from ennforce.io import read_dataset
 from tests.workflow.check_results import FIGURES, problems, report_problems
 from tests.workflow.golden import differences
@@ -81,22 +82,24 @@ def test_a_second_call_does_nothing(finished):
 
 
 def planned(project, *arguments):
-    """Rules that a dry run would run."""
+    """Rules that a dry run would run; a figure with its name."""
     done = project.smoke("-n", "--quiet", "host", *arguments)
     assert done.returncode == 0, done.stdout[-2000:]
-    return set(re.findall(r"^Job \d+: (\w+)", done.stdout, re.MULTILINE)) - {"all", "figures"}
+    found = re.findall(r"^Job \d+: (\w+)(?: name=(\w+))?", done.stdout, re.MULTILINE)
+    return {" ".join(filter(None, names)) for names in found} - {"all", "figures"}
 
 
 EDITS = {
-    "a plot": ("lib/ennforce/plotting/growth.py", "effective exponent", "exponent", {"plot_growth"}),
-    "a script": ("scripts/plot_parity.py", "run_node(main, globals())", "SPARE = 0\nrun_node(main, globals())", {"plot_parity"}),
+    "a plot": ("lib/ennforce/figures/growth.py", "effective exponent $", "exponent $", {"figure growth"}),
+    "a script": ("scripts/walls.py", "\nrun_node(", "\nSPARE = 0\nrun_node(", {"walls", "figure walls"}),
     "the style of all figures": (
-        "lib/ennforce/plotting/style.py",
+        "lib/ennforce/figures/style.py",
         '"Software": None',
         '"Software": ""',
-        {f"plot_{n}" for n in (*FIGURES, "movie")},
+        {f"{'movie' if name.endswith('gif') else 'figure'} {name[:-4]}" for name in FIGURES},
     ),
-    "a remark": ("lib/ennforce/plotting/growth.py", "\ndef draw(", "\n# A remark.\ndef draw(", set()),
+    "a remark": ("lib/ennforce/figures/growth.py", "\ndef draw(", "\n# A remark.\ndef draw(", set()),
+    "a caption": ("lib/ennforce/figures/growth.py", "Domain size by three definitions", "Three domain sizes", set()),
     "the settings": ("lib/ennforce/sections.py", "class Section(BaseModel):", "SPARE = 0\n\n\nclass Section(BaseModel):", set()),
 }
 
@@ -118,8 +121,8 @@ def test_changed_analysis_does_not_retrain(study):
 
 
 def test_a_changed_plot_is_redrawn_alone(study):
-    path = study.folder / "lib/ennforce/plotting/growth.py"
-    path.write_text(path.read_text().replace("effective exponent", "effective growth exponent"))
+    path = study.folder / "lib/ennforce/figures/growth.py"
+    path.write_text(path.read_text().replace("effective exponent $", "effective growth exponent $"))
     before = {p: p.stat().st_mtime_ns for p in study.path("figures").iterdir()}
     done = study.smoke(targets=("figures",))
     assert done.returncode == 0, done.stdout[-2000:]
@@ -130,7 +133,8 @@ def test_a_changed_plot_is_redrawn_alone(study):
 def test_figures_depend_on_their_data_alone(study):
     """The same data give the same bytes."""
     before = {p: p.read_bytes() for p in study.path("figures").glob("*.svg")}
-    assert study.smoke("--forcerun", "plot_growth", "plot_symmetry", targets=("figures",)).returncode == 0
+    some = (f"results/smoke/figures/{name}.svg" for name in ("growth", "symmetry"))
+    assert study.smoke("--forcerun", *some, targets=("figures",)).returncode == 0
     assert {p: p.read_bytes() for p in before} == before
 
 
@@ -138,9 +142,9 @@ def test_one_node_runs_again_from_its_record(study):
     figure = study.path("figures", "growth.svg")
     content = figure.read_bytes()
     figure.unlink()
-    record = "results/smoke/logs/plot_growth.json"
+    record = "results/smoke/logs/figure-growth.json"
     done = subprocess.run(
-        [sys.executable, "scripts/plot_growth.py", record], cwd=study.folder, env=study.environment, capture_output=True, text=True
+        [sys.executable, "scripts/figure.py", record], cwd=study.folder, env=study.environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert figure.read_bytes() == content
@@ -151,4 +155,7 @@ def test_the_report_is_one_self_contained_page(finished, tmp_path):
     assert done.returncode == 0, done.stdout[-2000:]
     page = (tmp_path / "report.html").read_text()
     assert report_problems(page) == []
-    assert "growth" in page and "Coarsening" in page
+    assert "Coarsening" in page
+    for entry in table().values():
+        words = entry.caption.format(order="staggered distortion", wave_vector="(π, π)").split()
+        assert "figures" not in entry.targets or " ".join(words[-6:]) in " ".join(page.replace("\\n", " ").split()), words

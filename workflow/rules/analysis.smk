@@ -1,25 +1,10 @@
 # From observables to domain sizes, ensembles and growth exponents, and the study's numbers in one table.
 
 
-rule structure:
-    """Three domain sizes of every replica."""
-    input:
-        observables=result("trajectories", "{run}_{engine}_{chunk}.nc"),
-    output:
-        lengths=result("analysis", "structure", "{run}_{engine}_{chunk}.nc"),
-    log:
-        log_of("structure-{run}-{engine}-{chunk}"),
-    benchmark:
-        benchmark_of("structure-{run}-{engine}-{chunk}")
-    script:
-        "../../scripts/structure.py"
-
-
 rule ensemble:
     """Means over replicas with bootstrap bands."""
     input:
-        observables=chunk_files(["trajectories"]),
-        lengths=chunk_files(["analysis", "structure"]),
+        observables=chunk_files,
     output:
         ensemble=result("analysis", "ensemble_{run}_{engine}.nc"),
     log:

@@ -32,7 +32,7 @@ rule compare:
         markdown=report(
             result("analysis", "comparison.md"),
             caption="../report/agreement.rst",
-            category=CATEGORIES["dynamics"],
+            category=FIGURES["dynamics"].category,
         ),
     log:
         log_of("compare"),
@@ -129,7 +129,7 @@ rule conservation:
         markdown=report(
             result("analysis", "conservation.md"),
             caption="../report/conservation_table.rst",
-            category=CATEGORIES["conservation"],
+            category=FIGURES["conservation"].category,
         ),
     log:
         log_of("conservation"),
@@ -178,7 +178,7 @@ rule timestep:
         markdown=report(
             result("analysis", "timestep.md"),
             caption="../report/timestep_table.rst",
-            category=CATEGORIES["timestep"],
+            category=FIGURES["timestep"].category,
         ),
     log:
         log_of("timestep"),
@@ -193,70 +193,3 @@ rule timestep:
         seed=STUDY.seed,
     script:
         "../../scripts/timestep.py"
-
-
-rule plot_dynamics:
-    """Figure: network against KPM dynamics."""
-    input:
-        network=result("analysis", "ensemble_comparison_network.nc"),
-        kpm=result("analysis", "ensemble_comparison_kpm.nc"),
-        energies_network=result("analysis", "energies_comparison_network.nc"),
-        energies_kpm=result("analysis", "energies_comparison_kpm.nc"),
-        comparison=result("analysis", "comparison.json"),
-    output:
-        **figure_files("dynamics"),
-    log:
-        log_of("plot_dynamics"),
-    script:
-        "../../scripts/plot_dynamics.py"
-
-
-rule plot_equilibrium:
-    """Figure: stationary states of network and KPM."""
-    input:
-        equilibrium=result("analysis", "equilibrium.json"),
-        distributions=result("analysis", "equilibrium.nc"),
-    output:
-        **figure_files("equilibrium"),
-    log:
-        log_of("plot_equilibrium"),
-    script:
-        "../../scripts/plot_equilibrium.py"
-
-
-rule plot_conservation:
-    """Figure: does the learned force heat?"""
-    input:
-        conservation=result("analysis", "conservation.json"),
-        energies=rules.conservation.input.energies,
-    output:
-        **figure_files("conservation"),
-    log:
-        log_of("plot_conservation"),
-    script:
-        "../../scripts/plot_conservation.py"
-
-
-rule plot_divergence:
-    """Figure: how single trajectories part."""
-    input:
-        distances=result("analysis", "divergence.nc"),
-        rates=result("analysis", "divergence.json"),
-    output:
-        **figure_files("divergence"),
-    log:
-        log_of("plot_divergence"),
-    script:
-        "../../scripts/plot_divergence.py"
-
-
-rule plot_timestep:
-    """Figure: bias against the time step."""
-    input:
-        timestep=result("analysis", "timestep.json"),
-    output:
-        **figure_files("timestep"),
-    log:
-        log_of("plot_timestep"),
-    script:
-        "../../scripts/plot_timestep.py"

@@ -11,9 +11,10 @@ sys.path.insert(0, str(ROOT / "lib"))
 if Path(sys.executable).exists():
     sys.executable = re.sub(r"([^\w./-])", r"\\\1", sys.executable)
 
+from ennforce import figures
 from ennforce.config import ConfigError, load_study
 from ennforce.files import DataError, read_json
-from ennforce.reading import repeated_key
+from ennforce.reading import nearest, repeated_key
 from ennforce.sources import digest
 from ennforce.sweep import sweep_points
 
@@ -52,10 +53,10 @@ def benchmark_of(name):
     return result("benchmarks", f"{name}.tsv")
 
 
-def code_of(script, unused=""):
+def code_of(script, *unused):
     """A parameter of a job that changes with the source code its result depends on, and with nothing else."""
     path = (ROOT / "scripts" / Path(script).name).resolve()
-    return lambda wildcards: digest(path, unused)
+    return lambda wildcards: digest(path, *unused)
 
 
 def last_words(logs):
@@ -102,14 +103,10 @@ def engine_code(wildcards):
     return code_of("trajectory.py", unused)(wildcards)
 
 
-def chunk_files(folder):
-    """Files of one folder for every chunk of an ensemble."""
-
-    def files(wildcards):
-        names = [f"{wildcards.run}_{wildcards.engine}_{n}.nc" for n in chunks(RUNS[wildcards.run])]
-        return [result(*folder, name) for name in names]
-
-    return files
+def chunk_files(wildcards):
+    """Trajectories of every chunk of an ensemble."""
+    names = [f"{wildcards.run}_{wildcards.engine}_{n}.nc" for n in chunks(RUNS[wildcards.run])]
+    return [result("trajectories", name) for name in names]
 
 
 # Bath temperatures of the stationary states, numbered as the runs are.
@@ -135,69 +132,35 @@ def driver_files(wildcards):
 SOLVER = {"margin": STUDY.solver.spectral_margin, "method": STUDY.solver.method}
 
 
-FIGURES = [
-    "symmetry",
-    "training",
-    "parity",
-    "response",
-    "dynamics",
-    "equilibrium",
-    "conservation",
-    "divergence",
-    "timestep",
-    "snapshots",
-    "structure_factor",
-    "growth",
-    "collapse",
-    "variants",
-    "walls",
-    "barrier",
-]
-CATEGORIES = {
-    "symmetry": "Network",
-    "training": "Network",
-    "parity": "Network",
-    "response": "Network",
-    **dict.fromkeys(
-        ["dynamics", "equilibrium", "conservation", "divergence", "timestep"],
-        "Is the learned dynamics right?",
-    ),
-    "snapshots": "Coarsening",
-    "structure_factor": "Coarsening",
-    "growth": "Coarsening",
-    "collapse": "Coarsening",
-    "variants": "Coarsening",
-    "walls": "Coarsening",
-    "barrier": "Coarsening",
-    "frontier": "Error against cost",
-    "learning_curve": "Error against cost",
-}
+# What captions call the order of the study's model.
+WORDS = {"order": "staggered distortion", "wave_vector": "(π, π)"}
+FIGURES = figures.table()
+config["captions"] = {name: entry.caption.format(**WORDS) for name, entry in FIGURES.items()}
 
 
-def figures(names):
-    return [result("figures", f"{name}.{kind}") for name in names for kind in ("svg", "png")]
+def figure_files(target, folder=result()):
+    """Files of the figures that belong to a target: "figures", "frontier" or "sweep"."""
+    return [
+        str(Path(folder, "figures", f"{name}.{ending}"))
+        for name, entry in FIGURES.items()
+        if target in entry.targets
+        for ending in entry.formats
+    ]
 
 
-def figure_files(name):
-    """SVG for the report and for papers, PNG for slides."""
-    return {
-        "svg": report(
-            result("figures", f"{name}.svg"),
-            caption=f"../report/{name}.rst",
-            category=CATEGORIES[name],
-        ),
-        "png": result("figures", f"{name}.png"),
-    }
+def unknown_figures(arguments):
+    """For each file on the command line that would be a figure, but of a name that none has, what to say."""
+    for name in filter(None, (re.search(r"/figures/([^/]+)[.]\w+$", text) for text in arguments)):
+        if name[1] not in FIGURES:
+            known = (
+                f"the figures are {', '.join(FIGURES)}, one for each file of lib/ennforce/figures"
+            )
+            yield f"there is no figure {name[1]}{nearest(name[1], FIGURES)} ({known})"
 
 
-def variant_label(name):
-    """In what a run differs from the large one."""
-    given = STUDY.variants[name].model_dump(
-        exclude_none=True, exclude={"replicas", "chunk", "time"}
-    )
-    texts = {"shape": "{0[1]} x {0[0]} sites", "temperature": "T = {}", "dt": "dt = {}"}
-    texts |= {"initial_sigma": "start: spread {}", "initial_order": "start: order {}"}
-    return ", ".join(texts[key].format(value) for key, value in given.items()) or name
+if workflow.is_main_process:
+    for told in unknown_figures(sys.argv):
+        sys.exit(f"error: {told}")
 
 
 wildcard_constraints:

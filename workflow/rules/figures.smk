@@ -1,173 +1,77 @@
-# One rule a figure: it depends on its data, its script, its drawing module and the common style.
+# Figures: one rule for all, which depends on what the figure's own file in lib/ennforce/figures asks for, on that file and on the style.
 
-LARGE = {
-    "ensemble": result("analysis", "ensemble_large_network.nc"),
-    "growth": result("analysis", "growth_large_network.nc"),
-}
+# What stands in braces in the name of an input: a file for each.
+EACH = {"quench": QUENCHES, "driver": list(DRIVERS)}
 
 
-rule plot_symmetry:
-    """Figure: shells of neighbours and the irreps in them."""
+def figure_inputs(wildcards):
+    """Results that the figure is drawn from; a list where they are one for each quench or driver."""
+    return {
+        name: expand(result(file), **EACH) if "{" in file else result(file)
+        for name, file in FIGURES[wildcards.name].inputs.items()
+    }
+
+
+def figure_settings(wildcards):
+    """Settings of the study that the figure shows."""
+    found = {}
+    for name, key in FIGURES[wildcards.name].settings.items():
+        found[name] = STUDY.model_dump(exclude_none=True)
+        for part in key.split("."):
+            found[name] = found[name][part]
+    return found
+
+
+def figure_code(wildcards):
+    """Digests of the script, which draws all figures, and of the figure's own file."""
+    own = digest(ROOT / "lib" / "ennforce" / "figures" / f"{wildcards.name}.py", *figures.TOLD)
+    return [code_of("figure.py")(wildcards), own]
+
+
+def drawn(*formats):
+    """Pattern of the names of the figures that have these formats."""
+    return "|".join(name for name, entry in FIGURES.items() if entry.formats == formats)
+
+
+def shown(ending):
+    """A file of the figure that is in the report."""
+    return report(
+        result("figures", f"{{name}}.{ending}"),
+        caption="../report/figure.rst",
+        category=lambda wildcards: FIGURES[wildcards.name].category,
+    )
+
+
+rule figure:
+    """A figure, as its own file says: SVG for the report and for papers, PNG for slides."""
+    input:
+        unpack(figure_inputs),
     output:
-        **figure_files("symmetry"),
+        svg=shown("svg"),
+        png=result("figures", "{name}.png"),
     log:
-        log_of("plot_symmetry"),
+        log_of("figure-{name}"),
+    wildcard_constraints:
+        name=drawn("svg", "png"),
     params:
-        lattice=STUDY.model.lattice,
+        settings=figure_settings,
+        code=figure_code,
     script:
-        "../../scripts/plot_symmetry.py"
+        "../../scripts/figure.py"
 
 
-rule plot_training:
-    """Figure: errors during training."""
-    input:
-        history=result("models", "enn", "history.csv"),
-        model=result("models", "enn", "model.json"),
+use rule figure as movie with:
+    """A figure that moves."""
     output:
-        **figure_files("training"),
+        gif=shown("gif"),
     log:
-        log_of("plot_training"),
-    script:
-        "../../scripts/plot_training.py"
-
-
-rule plot_parity:
-    """Figure: predicted against exact forces."""
-    input:
-        predictions=result("models", "enn", "predictions.nc"),
-        metrics=result("models", "enn", "metrics.json"),
-    output:
-        **figure_files("parity"),
-    log:
-        log_of("plot_parity"),
-    script:
-        "../../scripts/plot_parity.py"
-
-
-rule plot_response:
-    """Figure: response to small fields, network against electrons."""
-    input:
-        response=result("models", "enn", "response.json"),
-    output:
-        **figure_files("response"),
-    log:
-        log_of("plot_response"),
-    script:
-        "../../scripts/plot_response.py"
-
-
-rule plot_snapshots:
-    """Figure: domains of one replica after the quench."""
-    input:
-        ensemble=LARGE["ensemble"],
-    output:
-        **figure_files("snapshots"),
-    log:
-        log_of("plot_snapshots"),
-    script:
-        "../../scripts/plot_snapshots.py"
-
-
-rule plot_structure_factor:
-    """Figure: structure factor against wave number and time."""
-    input:
-        ensemble=LARGE["ensemble"],
-    output:
-        **figure_files("structure_factor"),
-    log:
-        log_of("plot_structure_factor"),
-    script:
-        "../../scripts/plot_structure_factor.py"
-
-
-rule plot_growth:
-    """Figure: domain sizes and effective exponents."""
-    input:
-        **LARGE,
-    output:
-        **figure_files("growth"),
-    log:
-        log_of("plot_growth"),
-    script:
-        "../../scripts/plot_growth.py"
-
-
-rule plot_collapse:
-    """Figure: dynamical scaling."""
-    input:
-        **LARGE,
-    output:
-        **figure_files("collapse"),
-    log:
-        log_of("plot_collapse"),
-    script:
-        "../../scripts/plot_collapse.py"
-
-
-rule plot_variants:
-    """Figure: growth in runs that differ from the large one."""
-    input:
-        growths=[
-            result("analysis", f"growth_{run}_network.nc") for run in ("large", *STUDY.variants)
-        ],
-    output:
-        **figure_files("variants"),
-    log:
-        log_of("plot_variants"),
-    params:
-        runs=QUENCHES,
-        labels={
-            "large": f"{STUDY.large.shape[1]} x {STUDY.large.shape[0]} sites, T = {STUDY.bath.temperature}",
-            **{name: variant_label(name) for name in STUDY.variants},
-        },
-    script:
-        "../../scripts/plot_variants.py"
-
-
-rule plot_walls:
-    """Figure: domain walls and which way they face."""
-    input:
-        **LARGE,
-        walls=result("analysis", "walls.nc"),
-    output:
-        **figure_files("walls"),
-    log:
-        log_of("plot_walls"),
-    script:
-        "../../scripts/plot_walls.py"
-
-
-rule plot_barrier:
-    """Figure: the energy that a wall must climb to move."""
-    input:
-        barrier=result("analysis", "barrier.json"),
-    output:
-        **figure_files("barrier"),
-    log:
-        log_of("plot_barrier"),
-    script:
-        "../../scripts/plot_barrier.py"
-
-
-rule plot_movie:
-    """Movie of the domains."""
-    input:
-        ensemble=LARGE["ensemble"],
-    output:
-        gif=report(
-            result("figures", "movie.gif"),
-            caption="../report/movie.rst",
-            category="Coarsening",
-        ),
-    log:
-        log_of("plot_movie"),
-    script:
-        "../../scripts/plot_movie.py"
+        log_of("movie-{name}"),
+    wildcard_constraints:
+        name=drawn("gif"),
 
 
 rule figures:
     """Every figure of the study: snakemake --cores N figures"""
     input:
-        figures(FIGURES),
-        result("figures", "movie.gif"),
+        figure_files("figures"),
         result("analysis", "growth.csv"),

@@ -100,7 +100,7 @@ rule frontier_table:
         markdown=report(
             frontier("comparison.md"),
             caption="../report/comparison.rst",
-            category=CATEGORIES["frontier"],
+            category=FIGURES["frontier"].category,
         ),
     log:
         log_of("frontier_table"),
@@ -182,7 +182,7 @@ rule extrapolate:
         markdown=report(
             frontier("extrapolation.md"),
             caption="../report/extrapolation.rst",
-            category=CATEGORIES["frontier"],
+            category=FIGURES["frontier"].category,
         ),
     log:
         log_of("extrapolate"),
@@ -194,34 +194,10 @@ rule extrapolate:
         "../../scripts/extrapolate.py"
 
 
-rule plot_frontier:
-    """Figure: force error against cost."""
-    input:
-        comparison=frontier("comparison.json"),
-    output:
-        **figure_files("frontier"),
-    log:
-        log_of("plot_frontier"),
-    script:
-        "../../scripts/plot_frontier.py"
-
-
-rule plot_learning_curve:
-    """Figure: force error against the amount of data."""
-    input:
-        curve=frontier("learning_curve.json"),
-    output:
-        **figure_files("learning_curve"),
-    log:
-        log_of("plot_learning_curve"),
-    script:
-        "../../scripts/plot_learning_curve.py"
-
-
 rule frontier:
     """All of the comparison: snakemake --cores N frontier"""
     input:
-        figures(["frontier", "learning_curve"]),
+        figure_files("frontier"),
         frontier("comparison.csv"),
         frontier("learning_curve.csv"),
         frontier("extrapolation.csv"),

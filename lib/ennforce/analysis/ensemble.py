@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from ennforce.analysis.lengths import mean_lengths
+from ennforce.analysis.lengths import DEFINITIONS, mean_lengths
 
 
 def bootstrap_weights(replicas: int, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -33,7 +33,7 @@ def combine(chunks: list[xr.Dataset], count: int, rng: np.random.Generator) -> x
     flat, weights = np.full(replicas, 1.0 / replicas), bootstrap_weights(replicas, count, rng)
     for name in map(str, list(merged.data_vars)):
         variable = merged[name]
-        if name == "fields" or name.startswith("length_") or "replica" not in variable.dims:
+        if name == "fields" or "replica" not in variable.dims:
             continue
         variable = variable.transpose("replica", "time", ...)
         mean, samples = (np.tensordot(w, variable.values, axes=1) for w in (flat, weights))
@@ -41,7 +41,7 @@ def combine(chunks: list[xr.Dataset], count: int, rng: np.random.Generator) -> x
     if "correlation" in merged:
         means, resampled = mean_lengths(merged, flat), mean_lengths(merged, weights)
         for name in means:
-            attributes = merged[f"length_{name}"].attrs if f"length_{name}" in merged else {}
+            attributes = {"long_name": f"domain size: {DEFINITIONS[name]}", "units": "lattice constant"}
             _add(merged, f"length_{name}", ("time",), attributes, means[name], standard_error(resampled[name], replicas))
     return merged
 

@@ -86,17 +86,6 @@ def lengths_of(
     }
 
 
-def lengths(observables: xr.Dataset) -> xr.Dataset:
-    """length_half, length_structure, length_wall over (replica, time), of each replica by itself."""
-    ordered = observables.transpose("replica", "time", ...)
-    arrays = (ordered[name].values for name in ("correlation", "structure_factor", "wall_density"))
-    result = xr.Dataset(coords={"replica": observables["replica"], "time": observables["time"]})
-    for name, values in lengths_of(observables, *arrays).items():
-        attributes = {"long_name": f"domain size: {DEFINITIONS[name]}", "units": "lattice constant"}
-        result[f"length_{name}"] = (("replica", "time"), values, attributes)
-    return result
-
-
 def mean_lengths(observables: xr.Dataset, weights: np.ndarray) -> dict[str, np.ndarray]:
     """The three lengths of *averaged* observables, (..., time), for replica weights (..., replica) that sum to 1.
 

@@ -1,0 +1,59 @@
+"""Figures from results alone; one file per figure, and the folder is their table.
+
+A file NAME.py draws results/<study>/figures/NAME.svg and .png. It holds ``draw(**inputs, **settings)``, which returns a matplotlib
+figure, and constants that are read, and not run, while the Snakefile is parsed (so they are written out):
+
+- ``CAPTION``: its text in the report; ``{order}`` and ``{wave_vector}`` stand for the name and place of the model's order;
+- ``CATEGORY``: its heading in the report;
+- ``TARGETS``: what asks for it: "figures", the study's own; "frontier"; "sweep", every point of a sweep;
+- ``INPUTS``, if any: argument of ``draw`` -> file below results/<study>. ``{quench}`` or ``{driver}`` in it make it a list: of a
+  file for the large quench and each of its variants, or for each force whose conservation of energy is followed. NetCDF and JSON
+  come as data sets and dictionaries, other files as paths;
+- ``SETTINGS``, if any: argument of ``draw`` -> dotted key of the study's configuration;
+- ``FORMATS``, if not SVG and PNG: its endings; then the file has a ``save(drawing, path, ...)`` of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+SHARED = ("__init__", "style")  # no figures
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the workflow knows of a figure, by the names of the constants in its file."""
+
+    caption: str
+    category: str
+    targets: tuple[str, ...]
+    inputs: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    formats: tuple[str, ...] = ("svg", "png")
+
+
+# What a reader sees of a figure beside the drawing itself: a change there draws nothing again.
+TOLD = ("CAPTION", "CATEGORY", "TARGETS")
+
+
+def table() -> dict[str, Entry]:
+    """Every figure by its name; raises ValueError for a file that lacks a constant, or has one that must be run to be known."""
+    return {path.stem: _entry(path) for path in sorted(FOLDER.glob("*.py")) if path.stem not in SHARED}
+
+
+def _entry(path: Path) -> Entry:
+    found, names = {}, [name.upper() for name in Entry.__dataclass_fields__]
+    for statement in ast.parse(path.read_text(encoding="utf-8"), str(path)).body:
+        if isinstance(statement, ast.Assign) and isinstance(target := statement.targets[0], ast.Name) and target.id in names:
+            try:
+                found[target.id.lower()] = ast.literal_eval(statement.value)
+            except ValueError:
+                raise ValueError(f"{path}: {target.id} is read without being run: write its value out") from None
+    try:
+        return Entry(**found)
+    except TypeError:
+        missing = [name for name in TOLD if name.lower() not in found]
+        raise ValueError(f"{path} is no figure, for it lacks {', '.join(missing)}: see lib/ennforce/figures/__init__.py") from None

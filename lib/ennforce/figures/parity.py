@@ -1,0 +1,45 @@
+"""Figure: predicted against exact force on held-out data, and the residuals; random and quench configurations apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from ennforce.figures import style
+
+CATEGORY = "Network"
+TARGETS = ("figures", "sweep")
+INPUTS = {"predictions": "models/enn/predictions.nc", "metrics": "models/enn/metrics.json"}
+CAPTION = """\
+Predicted against exact electronic force on held-out trajectories: (a) snapshots of quenches, (b) uncorrelated configurations; (c)
+residuals.
+"""
+
+POINTS = 8000
+
+
+def draw(predictions: xr.Dataset, metrics: dict) -> Figure:
+    drawing, (left, middle, right) = style.figure(3)
+    errors, residuals = metrics["errors"], {}
+    for axes, kind, letter in ((left, "quench", "a"), (middle, "random", "b")):
+        exact, predicted = predictions[f"exact_{kind}"].values, predictions[f"predicted_{kind}"].values
+        residuals[kind] = (predicted - exact) / errors[kind]["std"]
+        chosen = np.random.default_rng(0).permutation(len(exact))[:POINTS]
+        limit = 1.05 * np.abs(exact).max()
+        axes.plot([-limit, limit], [-limit, limit], color=style.REFERENCE, lw=0.7)
+        axes.scatter(exact[chosen], predicted[chosen], s=1.0, color=style.KINDS[kind].color, alpha=0.4, rasterized=True)
+        axes.set(
+            xlabel="exact force ($t$)", ylabel="predicted force ($t$)", aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit)
+        )
+        axes.text(0.05, 0.95, f"{kind}\n{100 * errors[kind]['relative']:.2f} % rms", transform=axes.transAxes, va="top")
+        style.panel(axes, letter)
+    largest = max(np.abs(r).max() for r in residuals.values())
+    bins = np.linspace(-largest, largest, 101)
+    for kind, look in style.KINDS.items():
+        density, edges = np.histogram(residuals[kind], bins=bins, density=True)
+        right.stairs(density, edges, color=look.color, ls=look.line, label=look.label)
+    right.set(xlabel="residual / std of force", ylabel="density", yscale="log")
+    right.legend()
+    style.panel(right, "c")
+    return drawing

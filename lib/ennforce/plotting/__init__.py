@@ -1,1 +1,0 @@
-"""Figures from analysis results only; one module a figure, one style for all."""
