@@ -79,6 +79,11 @@ for job in workflow.rules:
     # One line for a job on the terminal, not the list of its files.
     name = f"{job.name} {{wildcards}}" if job.has_wildcards() else job.name
     job.message = job.message or f"{name}: {job.docstring or ''}"
+    # Log and benchmark bear the name of the job. Of a sweep, the rules of earlier points have theirs already.
+    if job.script and not job.log:
+        job.log_modifier = job.benchmark_modifier = job.output_modifier
+        job.set_log(file_of_jobs("logs", ".log", job))
+        job.benchmark = file_of_jobs("benchmarks", ".tsv", job)
     # It runs again when what its script is made of changes.
     if job.script and "code" not in job.params.keys():
         job.set_params(code=code_of(job.script))

@@ -7,10 +7,6 @@ rule ensemble:
         observables=chunk_files,
     output:
         ensemble=result("analysis", "ensemble_{run}_{engine}.nc"),
-    log:
-        log_of("ensemble-{run}-{engine}"),
-    benchmark:
-        benchmark_of("ensemble-{run}-{engine}")
     params:
         bootstrap=STUDY.analysis.bootstrap,
         seed=STUDY.seed,
@@ -24,10 +20,6 @@ rule growth:
         ensemble=result("analysis", "ensemble_{run}_{engine}.nc"),
     output:
         growth=result("analysis", "growth_{run}_{engine}.nc"),
-    log:
-        log_of("growth-{run}-{engine}"),
-    benchmark:
-        benchmark_of("growth-{run}-{engine}")
     params:
         analysis=STUDY.analysis.model_dump(),
         box=lambda wildcards: min(RUNS[wildcards.run].shape),
@@ -47,8 +39,6 @@ rule growth_table:
             caption="../report/growth_table.rst",
             category="Coarsening",
         ),
-    log:
-        log_of("growth_table"),
     params:
         runs=[
             {
@@ -71,10 +61,6 @@ rule walls:
         ensemble=result("analysis", "ensemble_large_network.nc"),
     output:
         walls=result("analysis", "walls.nc"),
-    log:
-        log_of("walls"),
-    benchmark:
-        benchmark_of("walls")
     script:
         "../../scripts/walls.py"
 
@@ -83,10 +69,6 @@ rule barrier:
     """What a domain wall must climb to move by one site: why growth is fast or freezes."""
     output:
         barrier=result("analysis", "barrier.json"),
-    log:
-        log_of("barrier"),
-    benchmark:
-        benchmark_of("barrier")
     params:
         model=STUDY.model_parameters([12, 12]),
         temperature=STUDY.bath.temperature,
@@ -108,10 +90,6 @@ rule summary:
     output:
         summary=result("summary.json"),
         table=report(result("summary.md"), caption="../report/summary.rst", category="Summary"),
-    log:
-        log_of("summary"),
-    benchmark:
-        benchmark_of("summary")
     params:
         replicas={name: getattr(STUDY, name).replicas for name in ("large", "divergence")},
     script:

@@ -7,10 +7,6 @@ rule energies:
         ensemble=result("analysis", "ensemble_comparison_{engine}.nc"),
     output:
         energies=result("analysis", "energies_comparison_{engine}.nc"),
-    log:
-        log_of("energies-{engine}"),
-    benchmark:
-        benchmark_of("energies-{engine}")
     params:
         **SOLVER,
         model=STUDY.model_parameters(STUDY.comparison.shape),
@@ -34,10 +30,6 @@ rule compare:
             caption="../report/agreement.rst",
             category=FIGURES["dynamics"].category,
         ),
-    log:
-        log_of("compare"),
-    benchmark:
-        benchmark_of("compare")
     params:
         windows=STUDY.comparison.windows,
         margins=STUDY.comparison.margins.model_dump(),
@@ -61,10 +53,6 @@ rule equilibrium:
         equilibrium=result("analysis", "equilibrium.json"),
         csv=result("analysis", "equilibrium.csv"),
         distributions=result("analysis", "equilibrium.nc"),
-    log:
-        log_of("equilibrium"),
-    benchmark:
-        benchmark_of("equilibrium")
     params:
         temperatures=TEMPERATURES,
         discard=STUDY.equilibrium.discard,
@@ -78,10 +66,6 @@ rule equilibrate:
     """One stationary state, from which every driver starts."""
     output:
         state=result("analysis", "conservation", "start.nc"),
-    log:
-        log_of("equilibrate"),
-    benchmark:
-        benchmark_of("equilibrate")
     params:
         **SOLVER,
         model=STUDY.model_parameters(STUDY.conservation.shape),
@@ -103,10 +87,6 @@ rule conserve:
         model=driver_files,
     output:
         energies=result("analysis", "conservation", "{driver}.nc"),
-    log:
-        log_of("conserve-{driver}"),
-    benchmark:
-        benchmark_of("conserve-{driver}")
     params:
         **SOLVER,
         model=STUDY.model_parameters(STUDY.conservation.shape),
@@ -131,10 +111,6 @@ rule conservation:
             caption="../report/conservation_table.rst",
             category=FIGURES["conservation"].category,
         ),
-    log:
-        log_of("conservation"),
-    benchmark:
-        benchmark_of("conservation")
     params:
         names=list(DRIVERS),
         temperature=STUDY.bath.temperature,
@@ -149,10 +125,6 @@ rule divergence:
     output:
         distances=result("analysis", "divergence.nc"),
         rates=result("analysis", "divergence.json"),
-    log:
-        log_of("divergence"),
-    benchmark:
-        benchmark_of("divergence")
     params:
         **STUDY.divergence.model_dump(exclude={"shape"}),
         **SOLVER,
@@ -180,10 +152,6 @@ rule timestep:
             caption="../report/timestep_table.rst",
             category=FIGURES["timestep"].category,
         ),
-    log:
-        log_of("timestep"),
-    benchmark:
-        benchmark_of("timestep")
     params:
         **STUDY.timestep.model_dump(include={"dts", "time"}),
         **STUDY.model.model_dump(include={"K", "kappa"}),

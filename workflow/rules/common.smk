@@ -45,12 +45,13 @@ def result(*parts):
     return str(Path("results", STUDY.study, *parts))
 
 
-def log_of(name):
-    return result("logs", f"{name}.log")
-
-
-def benchmark_of(name):
-    return result("benchmarks", f"{name}.tsv")
+def file_of_jobs(folder, ending, rule):
+    """Pattern of a file of each job of a rule: the rule's name, without that of a sweep's point, and the job's wildcards."""
+    wildcards = re.findall(r"\{\w+", str(rule.output[0]))
+    return result(
+        folder,
+        "-".join([re.sub(r"^point\d+_", "", rule.name), *(f"{w}}}" for w in wildcards)]) + ending,
+    )
 
 
 def code_of(script, *unused):
@@ -138,6 +139,48 @@ FIGURES = figures.table()
 config["captions"] = {name: entry.caption.format(**WORDS) for name, entry in FIGURES.items()}
 
 
+# What stands in braces in the name of an input: a file for each.
+EACH = {"quench": QUENCHES, "driver": list(DRIVERS)}
+
+
+def figure_inputs(wildcards):
+    """Results that the figure is drawn from; a list where they are one for each quench or driver."""
+    return {
+        name: expand(result(file), **EACH) if "{" in file else result(file)
+        for name, file in FIGURES[wildcards.name].inputs.items()
+    }
+
+
+def figure_settings(wildcards):
+    """Settings of the study that the figure shows."""
+    found = {}
+    for name, key in FIGURES[wildcards.name].settings.items():
+        found[name] = STUDY.model_dump(exclude_none=True)
+        for part in key.split("."):
+            found[name] = found[name][part]
+    return found
+
+
+def figure_code(wildcards):
+    """Digests of the script, which draws all figures, and of the figure's own file."""
+    own = digest(ROOT / "lib" / "ennforce" / "figures" / f"{wildcards.name}.py", *figures.TOLD)
+    return [code_of("figure.py")(wildcards), own]
+
+
+def drawn(*formats):
+    """Pattern of the names of the figures that have these formats."""
+    return "|".join(name for name, entry in FIGURES.items() if entry.formats == formats)
+
+
+def shown(ending):
+    """A file of the figure that is in the report."""
+    return report(
+        result("figures", f"{{name}}.{ending}"),
+        caption="../report/figure.rst",
+        category=lambda wildcards: FIGURES[wildcards.name].category,
+    )
+
+
 def figure_files(target, folder=result()):
     """Files of the figures that belong to a target: "figures", "frontier" or "sweep"."""
     return [
@@ -148,19 +191,11 @@ def figure_files(target, folder=result()):
     ]
 
 
-def unknown_figures(arguments):
-    """For each file on the command line that would be a figure, but of a name that none has, what to say."""
-    for name in filter(None, (re.search(r"/figures/([^/]+)[.]\w+$", text) for text in arguments)):
-        if name[1] not in FIGURES:
-            known = (
-                f"the figures are {', '.join(FIGURES)}, one for each file of lib/ennforce/figures"
-            )
-            yield f"there is no figure {name[1]}{nearest(name[1], FIGURES)} ({known})"
-
-
-if workflow.is_main_process:
-    for told in unknown_figures(sys.argv):
-        sys.exit(f"error: {told}")
+# Snakemake would say of these only that no rule makes them.
+for name in re.findall(r"figures/([^/\s]+)[.](?:svg|png|gif)\b", " ".join(sys.argv)):
+    if name not in FIGURES:
+        known = f"the figures are {', '.join(FIGURES)}, one for each file of lib/ennforce/figures"
+        sys.exit(f"error: there is no figure {name}{nearest(name, FIGURES)} ({known})")
 
 
 wildcard_constraints:

@@ -7,10 +7,6 @@ rule sample_random:
     """Random configurations: uncorrelated sites or soft staggered waves, with spreads log-spaced over a range."""
     output:
         configurations=result("data", "samples", "random.nc"),
-    log:
-        log_of("sample_random"),
-    benchmark:
-        benchmark_of("sample_random")
     params:
         model=STUDY.model_parameters(STUDY.data.shape),
         configurations=STUDY.data.random_configurations,
@@ -24,10 +20,6 @@ rule sample_quench:
     """Snapshots of one quench, run with KPM forces."""
     output:
         configurations=result("data", "samples", "quench_{number}.nc"),
-    log:
-        log_of("sample_quench-{number}"),
-    benchmark:
-        benchmark_of("sample_quench-{number}")
     params:
         model=STUDY.model_parameters(STUDY.data.shape),
         bath=STUDY.bath.model_dump(),
@@ -48,10 +40,6 @@ rule label:
         configurations=result("data", "samples", "{sample}.nc"),
     output:
         labelled=result("data", "labelled", "{sample}.nc"),
-    log:
-        log_of("label-{sample}"),
-    benchmark:
-        benchmark_of("label-{sample}")
     params:
         model=STUDY.model_parameters(STUDY.data.shape),
         tolerance=STUDY.solver.label_tolerance,
@@ -68,10 +56,6 @@ rule assemble:
         quenches=[result("data", "labelled", f"{sample}.nc") for sample in SAMPLES[1:]],
     output:
         dataset=result("data", "dataset.nc"),
-    log:
-        log_of("assemble"),
-    benchmark:
-        benchmark_of("assemble")
     params:
         split=STUDY.data.split.model_dump(),
     script:
@@ -84,10 +68,6 @@ rule verify_labels:
         dataset=result("data", "dataset.nc"),
     output:
         check=result("data", "label_check.json"),
-    log:
-        log_of("verify_labels"),
-    benchmark:
-        benchmark_of("verify_labels")
     threads: 2
     params:
         samples=STUDY.data.verified,

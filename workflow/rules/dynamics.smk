@@ -7,10 +7,6 @@ rule trajectory:
         model=force_inputs,
     output:
         observables=result("trajectories", "{run}_{engine}_{chunk}.nc"),
-    log:
-        log_of("trajectory-{run}-{engine}-{chunk}"),
-    benchmark:
-        benchmark_of("trajectory-{run}-{engine}-{chunk}")
     threads: 1
     params:
         model=lambda wildcards: STUDY.model_parameters(RUNS[wildcards.run].shape),

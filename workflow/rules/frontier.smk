@@ -9,10 +9,6 @@ rule train_alternative:
         model=frontier("{group}", "{member}", "model.json"),
         weights=frontier("{group}", "{member}", "weights.pt"),
         history=frontier("{group}", "{member}", "history.csv"),
-    log:
-        log_of("train-{group}-{member}"),
-    benchmark:
-        benchmark_of("train-{group}-{member}")
     threads: 1
     params:
         network=lambda wildcards: alternative(wildcards).model_dump(exclude={*OF_TRAINING, "seed"}),
@@ -31,10 +27,6 @@ rule evaluate_alternative:
         weights=frontier("{group}", "{member}", "weights.pt"),
     output:
         metrics=frontier("{group}", "{member}", "metrics.json"),
-    log:
-        log_of("evaluate-{group}-{member}"),
-    benchmark:
-        benchmark_of("evaluate-{group}-{member}")
     script:
         "../../scripts/evaluate.py"
 
@@ -47,10 +39,6 @@ rule card_alternative:
         check=result("data", "label_check.json"),
     output:
         card=frontier("{group}", "{member}", "card.md"),
-    log:
-        log_of("card-{group}-{member}"),
-    benchmark:
-        benchmark_of("card-{group}-{member}")
     script:
         "../../scripts/card.py"
 
@@ -63,10 +51,6 @@ rule time_forces:
         weights=files_of(ALTERNATIVES, "weights.pt"),
     output:
         timing=frontier("timing.json"),
-    log:
-        log_of("time_forces"),
-    benchmark:
-        benchmark_of("time_forces")
     # workflow.cores raises where none are given, as for --report and --unlock.
     threads: workflow.resource_settings.cores or 1
     params:
@@ -102,10 +86,6 @@ rule frontier_table:
             caption="../report/comparison.rst",
             category=FIGURES["frontier"].category,
         ),
-    log:
-        log_of("frontier_table"),
-    benchmark:
-        benchmark_of("frontier_table")
     params:
         names=[name for name, _ in ALTERNATIVES.values()],
     script:
@@ -121,10 +101,6 @@ rule learning_curve:
         csv=frontier("learning_curve.csv"),
         curve=frontier("learning_curve.json"),
         markdown=frontier("learning_curve.md"),
-    log:
-        log_of("learning_curve"),
-    benchmark:
-        benchmark_of("learning_curve")
     params:
         members=list(EFFICIENCY.values()),
     script:
@@ -135,10 +111,6 @@ use rule sample_quench as sample_elsewhere with:
     """Snapshots of a quench unlike those of the training data."""
     output:
         configurations=frontier("extrapolation", "samples", "{number}.nc"),
-    log:
-        log_of("sample_elsewhere-{number}"),
-    benchmark:
-        benchmark_of("sample_elsewhere-{number}")
     params:
         model=elsewhere_model,
         bath=lambda wildcards: {
@@ -160,10 +132,6 @@ use rule label as label_elsewhere with:
         configurations=frontier("extrapolation", "samples", "{number}.nc"),
     output:
         labelled=frontier("extrapolation", "labelled", "{number}.nc"),
-    log:
-        log_of("label_elsewhere-{number}"),
-    benchmark:
-        benchmark_of("label_elsewhere-{number}")
     params:
         model=elsewhere_model,
         tolerance=STUDY.solver.label_tolerance,
@@ -184,10 +152,6 @@ rule extrapolate:
             caption="../report/extrapolation.rst",
             category=FIGURES["frontier"].category,
         ),
-    log:
-        log_of("extrapolate"),
-    benchmark:
-        benchmark_of("extrapolate")
     params:
         names=["the study's network", *(name for name, _ in ALTERNATIVES.values())],
     script:
@@ -213,10 +177,6 @@ rule convergence:
     output:
         csv=frontier("convergence.csv"),
         markdown=frontier("convergence.md"),
-    log:
-        log_of("convergence"),
-    benchmark:
-        benchmark_of("convergence")
     params:
         names=[name for name, _ in ALTERNATIVES.values()],
     script:

@@ -38,8 +38,6 @@ rule sweep:
     output:
         csv=result("sweep.csv"),
         table=report(result("sweep.md"), caption="../report/sweep.rst", category="Sweep"),
-    log:
-        log_of("sweep"),
     params:
         points=[point for point, _ in POINTS.values()],
         names=list(POINTS),

@@ -9,10 +9,6 @@ rule train:
         model=result("models", "enn", "model.json"),
         weights=result("models", "enn", "weights.pt"),
         history=result("models", "enn", "history.csv"),
-    log:
-        log_of("train"),
-    benchmark:
-        benchmark_of("train")
     # Processes of one thread each. One configuration is too little work to share: a second thread gains nothing and costs a core.
     threads: STUDY.training.processes
     params:
@@ -33,10 +29,6 @@ rule evaluate:
     output:
         predictions=result("models", "enn", "predictions.nc"),
         metrics=result("models", "enn", "metrics.json"),
-    log:
-        log_of("evaluate"),
-    benchmark:
-        benchmark_of("evaluate")
     # Rounding goes with the number of threads, and the errors of symmetry and expansion are nothing but rounding.
     threads: 1
     script:
@@ -50,10 +42,6 @@ rule response:
         weights=result("models", "enn", "weights.pt"),
     output:
         response=result("models", "enn", "response.json"),
-    log:
-        log_of("response"),
-    benchmark:
-        benchmark_of("response")
     params:
         **SOLVER,
         model=STUDY.model_parameters(STUDY.data.shape),
@@ -75,9 +63,5 @@ rule card:
             caption="../report/card.rst",
             category="Network",
         ),
-    log:
-        log_of("card"),
-    benchmark:
-        benchmark_of("card")
     script:
         "../../scripts/card.py"
