@@ -1,6 +1,7 @@
 """The model card: what the network is, what it was trained on, its errors, and where it may be used."""
 
-from ennforce.io import read_json, write_atomically
+from ennforce.files import write_text
+from ennforce.io import read_json
 from ennforce.models import from_parameters
 from ennforce.networks import Architecture
 from ennforce.workflow import Node, run_node
@@ -30,7 +31,7 @@ def main(node: Node) -> None:
     text = f"""# Model card
 
 **What it is.** A network of kind `{architecture.kind}` with {facts["parameters"]} parameters: width {architecture.width}, depth
-{architecture.depth}{features}, reach {reach} sites, {metrics["multiply_adds"]} multiply-adds a site. It is made for the
+{architecture.depth}{features}, reach {reach} sites, {metrics["multiply_adds"]} multiply-adds per site. It is made for the
 {hamiltonian.parameters()["name"]} model on the {architecture.lattice} lattice; its field is of type
 `{architecture.field_type}` under {group}. Target: the {facts["target"]} force.
 
@@ -55,7 +56,7 @@ Labels against exact diagonalisation: largest density error {check["quench"]["ma
 
 Made by ennforce {facts["provenance"]["ennforce_version"]}, commit {facts["provenance"]["git_commit"]}, with {versions}.
 """
-    write_atomically(node.output["card"], lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(node.output["card"], text)
 
 
 run_node(main, globals())

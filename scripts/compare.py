@@ -4,8 +4,8 @@ import json
 
 from ennforce.analysis.comparison import compare, overall, total_energy
 from ennforce.analysis.intervals import CONFIDENCE
-from ennforce.io import provenance, read_dataset, write_atomically, write_json
-from ennforce.tables import as_csv, as_markdown
+from ennforce.io import provenance, read_dataset, write_json
+from ennforce.tables import write_table
 from ennforce.workflow import Node, run_node
 
 VARIABLES = ["correlation", "structure_factor", "wall_density", "order", "field_square", "kinetic_temperature"]
@@ -22,15 +22,12 @@ def main(node: Node) -> None:
     reference = json.loads(ensembles[1].attrs["force_error"])
     shared = "the same noise" if p["noise"] == "common" else "noise of their own"
     error = f"{reference['rms'] / reference['force_rms']:.1e} of the rms force, {reference['largest']:.1e} t at most"
-    text = f"""All together: **{found}**. Network less solver, {pairs} pairs of quenches from the same states with {shared};
+    before = f"""All together: **{found}**. Network less solver, {pairs} pairs of quenches from the same states with {shared};
 averages over ln t in each window of time. Intervals: {100 * CONFIDENCE:.0f} %, all together. Equivalent: the interval lies within
 the margin, which was stated beforehand. Different: it does not hold zero. Used: share of the window in which
 the observable is defined. The intervals hold for this one network; another training gives another. The solver's force
-erred on its own trajectories by {error} ({reference["judge"]}).
-
-{as_markdown(rows)}"""
-    write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))
-    write_atomically(node.output["markdown"], lambda path: path.write_text(text, encoding="utf-8"))
+erred on its own trajectories by {error} ({reference["judge"]})."""
+    write_table(node.output, rows, before)
     content = {"pairs": pairs, "noise": p["noise"], "verdict": found, "rows": rows, "solver_force_error": reference}
     write_json(node.output["comparison"], {**content, "provenance": provenance(node.parents)})
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from ennforce.analysis.intervals import CONFIDENCE, half_width
 from ennforce.analysis.stability import drift, mean_and_error, verdict
-from ennforce.io import provenance, read_dataset, write_atomically, write_json
-from ennforce.tables import as_csv, as_markdown
+from ennforce.io import provenance, read_dataset, write_json
+from ennforce.tables import write_table
 from ennforce.workflow import Node, run_node
 
 SETTLING = 0.25  # share of the run
@@ -33,14 +33,11 @@ def main(node: Node) -> None:
             "kinetic_temperature": kinetic, "kinetic_temperature_error": kinetic_error,
             "kinetic_temperature_width": half_width(kinetic_error, len(late)), "bath_temperature": node.params["temperature"],
         })  # fmt: skip
-    write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))
-    text = f"""Energy per site (t) without friction: its slope per unit time after the first quarter of the run, by exact
+    before = f"""Energy per site (t) without friction: its slope per unit time after the first quarter of the run, by exact
 diagonalisation, with an interval of {100 * CONFIDENCE:.0f} % from the spread of the replicas (Student's t). A drift has an
 interval without zero and exceeds, over the run, the energy's own fluctuation; where none is seen, the interval bounds it.
-Kinetic temperature: with friction, of momenta half a step behind the fields, whose mean is the bath's.
-
-{as_markdown(rows)}"""
-    write_atomically(node.output["markdown"], lambda path: path.write_text(text, encoding="utf-8"))
+Kinetic temperature: with friction, of momenta half a step behind the fields, whose mean is the bath's."""
+    write_table(node.output, rows, before)
     write_json(node.output["conservation"], {"rows": rows, "provenance": provenance(node.parents)})
 
 

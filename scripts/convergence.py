@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ennforce.io import read_json, write_atomically
-from ennforce.tables import as_csv, as_markdown
+from ennforce.io import read_json
+from ennforce.tables import as_markdown, write_table
 from ennforce.training.frontier import lowest_by
 from ennforce.workflow import Node, run_node
 
@@ -24,15 +24,12 @@ def main(node: Node) -> None:
         if timed:
             curve |= {f"{mark} s": error for mark, error in zip(SECONDS, lowest_by(SECONDS, timed[0], errors), strict=True)}
         curves.append({"name": name, **curve})
-    text = f"""Networks trained on the same data; relative errors on held-out configurations, multiply-adds per site.
-"patience": the validation error had stopped falling, at reduced learning rates too. Seconds: CPU time of the steps.
-
-{as_markdown(rows)}
-Lowest validation error after so many steps and after so much CPU time, of averaged weights:
+    before = """Networks trained on the same data; relative errors on held-out configurations, multiply-adds per site.
+"patience": the validation error had stopped falling, at reduced learning rates too. Seconds: CPU time of the steps."""
+    after = f"""Lowest validation error after so many steps and after so much CPU time, of averaged weights:
 
 {as_markdown(curves)}"""
-    write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))
-    write_atomically(node.output["markdown"], lambda path: path.write_text(text, encoding="utf-8"))
+    write_table(node.output, rows, before, after)
 
 
 run_node(main, globals())

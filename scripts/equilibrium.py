@@ -8,8 +8,8 @@ from ennforce.analysis.ensemble import bootstrap_weights, standard_error
 from ennforce.analysis.equilibrium import TITLES, averages, histograms, integrated_autocorrelation, stationary
 from ennforce.analysis.intervals import half_width, jackknife, leave_one_out
 from ennforce.analysis.swaps import curve_test, p_values, swaps
-from ennforce.io import inherited, provenance, read_dataset, write_atomically, write_dataset, write_json
-from ennforce.tables import as_csv
+from ennforce.io import inherited, provenance, read_dataset, write_dataset, write_json
+from ennforce.tables import write_table
 from ennforce.workflow import Node, run_node
 
 VARIABLES = ["order", "field_square", "kinetic_temperature", "fields"]
@@ -59,7 +59,7 @@ def main(node: Node) -> None:
     for row in rows:
         row |= found[f"{row['observable']} at T = {row['temperature']:g}"]
     distributions = {f"{t:g}": found[f"distribution at T = {t:g}"] for t in p["temperatures"]}
-    write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))
+    write_table(node.output, rows)
     smallest = min(value["corrected_p_value"] for value in found.values())
     content = {"replicas": replicas, "rows": rows, "distributions": distributions, "smallest_corrected_p_value": smallest}
     write_json(node.output["equilibrium"], {**content, "provenance": provenance(node.parents)})

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ennforce.forces import NetworkForces
-from ennforce.io import attribute, read_dataset, write_atomically
-from ennforce.tables import as_csv, as_markdown
+from ennforce.io import attribute, read_dataset
+from ennforce.tables import write_table
 from ennforce.training.metrics import force_errors
 from ennforce.workflow import Node, run_node
 
@@ -25,8 +25,7 @@ def main(node: Node) -> None:
         for name, forces in networks.items():
             predicted = forces.electronic_forces(samples["fields"].values)
             rows.append({"name": name, **case, **force_errors(predicted, samples["forces_electronic"].values)})
-    write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))
-    write_atomically(node.output["markdown"], lambda path: path.write_text(as_markdown(rows), encoding="utf-8"))
+    write_table(node.output, rows)
 
 
 run_node(main, globals())

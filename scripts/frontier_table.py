@@ -1,7 +1,7 @@
 """Error against cost of every network and solver, in one table."""
 
-from ennforce.io import provenance, read_json, write_atomically, write_json
-from ennforce.tables import as_csv, as_markdown
+from ennforce.io import provenance, read_json, write_json
+from ennforce.tables import write_table
 from ennforce.training.frontier import cost_at_error
 from ennforce.workflow import Node, run_node
 
@@ -53,19 +53,16 @@ def main(node: Node) -> None:
     rows = [*networks, *solvers]
     shown = [key for key in empty if key not in ("width", "depth", "receptive_radius", "quench_mse", "random_mse", "random_mae")]
     label_errors = timing["label_errors"]
-    text = f"""Electronic forces: errors in units of t (relative: over the standard deviation of the force), microseconds a site.
-Networks: trained on the same data for the same time, errors on held-out configurations. All but diagonalisation timed in one run on
-a torus of side {timing["size"]}, all threads: {timing["threads"]}.
+    before = f"""Electronic forces: errors in units of t (relative: over the standard deviation of the force), microseconds per
+site. Networks: trained on the same data for the same time, errors on held-out configurations. All but diagonalisation timed in one
+run on a torus of side {timing["size"]}, all threads: {timing["threads"]}.
 Reference: the error on {timing["references"]} held-out snapshots against exact diagonalisation, where that of the labels is
 {label_errors["rmse"]:.2g}, {100 * label_errors["relative"]:.2g} %; the other errors of solvers are of these snapshots too.
 Local: expansions of a fixed order and radius, or of so many Lanczos steps and poles and a radius, without a check; of the settings
 tried, those that none beats in both error and cost. KPM: every density within a tolerance, windows checked on a sample of sites.
 Times cheaper than the solver: than local expansions of the same reference error, one thread each; beyond their ends, than the last.
-Machine: {timing["machine"]}.
-
-{as_markdown([{key: row[key] for key in shown} for row in rows])}"""
-    write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))
-    write_atomically(node.output["markdown"], lambda path: path.write_text(text, encoding="utf-8"))
+Machine: {timing["machine"]}."""
+    write_table(node.output, rows, before, shown=[{key: row[key] for key in shown} for row in rows])
     solved = {key: timing[key] for key in ("local", "kpm", "exact", "label_errors", "machine", "threads", "size")}
     write_json(node.output["comparison"], {"networks": networks, **solved, "provenance": provenance(node.parents)})
 

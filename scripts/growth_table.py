@@ -1,7 +1,7 @@
 """Growth of every network-driven ensemble in one table: what differs, exponents with errors, the law they follow."""
 
-from ennforce.io import read_dataset, write_atomically
-from ennforce.tables import as_csv, as_markdown, scarce
+from ennforce.io import read_dataset
+from ennforce.tables import scarce, write_table
 from ennforce.workflow import Node, run_node
 
 
@@ -27,10 +27,8 @@ def main(node: Node) -> None:
                     **{f"curvature, {law}": float(chosen["law_curvature"].sel(law=law)) for law in growth["law"].values},
                 }
             )
-    write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))
     few = [run["run"] for run in node.params["runs"] if scarce(run["replicas"])]
-    text = as_markdown(rows) + (f"\nToo few replicas for an error: {', '.join(few)}.\n" if few else "\n")
-    write_atomically(node.output["markdown"], lambda path: path.write_text(text, encoding="utf-8"))
+    write_table(node.output, rows, after=f"Too few replicas for an error: {', '.join(few)}.\n" if few else "")
 
 
 run_node(main, globals())

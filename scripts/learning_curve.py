@@ -1,7 +1,7 @@
 """Held-out error against the number of training snapshots, with the exponent of a power law for each network."""
 
-from ennforce.io import provenance, read_json, write_atomically, write_json
-from ennforce.tables import as_csv, as_markdown
+from ennforce.io import provenance, read_json, write_json
+from ennforce.tables import as_markdown, write_table
 from ennforce.training.frontier import power_law
 from ennforce.workflow import Node, run_node
 
@@ -23,15 +23,11 @@ def main(node: Node) -> None:
     for name in dict.fromkeys(row["name"] for row in rows):
         own = [row for row in rows if row["name"] == name]
         fits[name] = power_law([row["snapshots"] for row in own], [row["quench_relative"] for row in own])
+    before = "Networks trained on nested parts of the same data for the same time; errors on held-out configurations."
+    law = "prefactor x snapshots^(-exponent); standard errors from the scatter about the fit"
     exponents = as_markdown([{"name": name, **fit} for name, fit in fits.items()])
-    text = f"""Networks trained on nested parts of the same data for the same time; errors on held-out configurations.
-
-{as_markdown(rows)}
-Fits of the error on quench snapshots: prefactor x snapshots^(-exponent); standard errors from the scatter about the fit.
-
-{exponents}"""
-    write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))
-    write_atomically(node.output["markdown"], lambda path: path.write_text(text, encoding="utf-8"))
+    after = f"Fits of the error on quench snapshots: {law}.\n\n{exponents}"
+    write_table(node.output, rows, before, after)
     write_json(node.output["curve"], {"points": rows, "fits": fits, "provenance": provenance(node.parents)})
 
 

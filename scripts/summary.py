@@ -3,8 +3,8 @@
 import numpy as np
 
 from ennforce.analysis.growth import LENGTHS
-from ennforce.io import provenance, read_dataset, read_json, write_atomically, write_json
-from ennforce.tables import scarce
+from ennforce.io import provenance, read_dataset, read_json, write_json
+from ennforce.tables import scarce, write_table
 from ennforce.workflow import Node, run_node
 
 
@@ -108,8 +108,6 @@ def main(node: Node) -> None:
         "collapse_spread": spread,
     }
     rows = [
-        ("quantity", "value"),
-        ("---", "---"),
         *comparison_rows(compared),
         *(
             (f"force error on held-out {kind} data, relative", f"{100 * e['relative']:.2f} %")
@@ -128,8 +126,7 @@ def main(node: Node) -> None:
         *(growth_row(name, exponent) for name, exponent in exponents.items()),
         ("scaling collapse: rms spread of C(r/L) between late times", f"{spread:.3f}" if spread is not None else "not measured"),
     ]
-    table = "".join(f"| {name} | {value} |\n" for name, value in rows)
-    write_atomically(node.output["table"], lambda path: path.write_text(table, encoding="utf-8"))
+    write_table(node.output, [{"quantity": name, "value": value} for name, value in rows])
     write_json(node.output["summary"], {**summary, "provenance": provenance(node.parents)})
 
 

@@ -1,10 +1,8 @@
 """One line for each point of a sweep: what was swept, force errors, the verdict on the dynamics, growth exponents."""
 
-import csv
-
 from ennforce.analysis.comparison import over_networks
-from ennforce.io import read_json, write_atomically
-from ennforce.tables import as_markdown
+from ennforce.io import read_json
+from ennforce.tables import as_markdown, write_table
 from ennforce.workflow import Node, run_node
 
 
@@ -26,28 +24,18 @@ def main(node: Node) -> None:
     summaries = [read_json(path, keys) for path in node.input["summaries"]]
     found = [numbers(summary) for summary in summaries]
     rows = [{"point": n, **p, **f} for n, p, f in zip(node.params["names"], node.params["points"], found, strict=True)]
-
-    def write(path) -> None:
-        with path.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-    write_atomically(node.output["csv"], write)
     header = [*node.params["points"][0], *(key for key in found[0] if not key.endswith("_error"))]
-    lines = [header, ["---"] * len(header), *([cell(row, key) for key in header] for row in rows)]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    if set(node.params["points"][0]) == {"seed"} and len(summaries) > 1:
-        table += seeds([summary["comparison"]["rows"] for summary in summaries])
-    write_atomically(node.output["table"], lambda path: path.write_text(table, encoding="utf-8"))
+    readable = [{key: cell(row, key) for key in header} for row in rows]
+    of_seeds = set(node.params["points"][0]) == {"seed"} and len(summaries) > 1
+    after = seeds([summary["comparison"]["rows"] for summary in summaries]) if of_seeds else ""
+    write_table(node.output, rows, after=after, shown=readable)
 
 
 def seeds(tables: list[list[dict]]) -> str:
     """What studies that differ in their seed alone say together of network against solver: the error of the network included."""
     rows = over_networks(tables)
-    text = f"""
-Network less solver over {len(tables)} seeds, each with data, training, starts and noise of its own: mean, standard deviation
-between seeds, interval of the mean (95 %, each row by itself).
+    text = f"""Network less solver over {len(tables)} seeds, each with data, training, starts and noise of its own: mean, standard
+deviation between seeds, interval of the mean (95 %, each row by itself).
 
 """
     return text + as_markdown(rows) if rows else ""

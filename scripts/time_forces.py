@@ -1,4 +1,4 @@
-"""Microseconds a site of networks and solvers on one lattice in one run, and their errors on the same held-out configurations."""
+"""Microseconds per site of networks and solvers on one lattice in one run, and their errors on the same held-out configurations."""
 
 from pathlib import Path
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ennforce.analysis.timestep import biases, largest_unbiased, late_averages, stability_bound
-from ennforce.io import provenance, read_dataset, write_atomically, write_json
-from ennforce.tables import as_csv, as_markdown
+from ennforce.io import provenance, read_dataset, write_json
+from ennforce.tables import write_table
 from ennforce.workflow import Node, run_node
 
 
@@ -20,14 +20,11 @@ def main(node: Node) -> None:
     rows = [{"dt": dt, **row} for dt, found in zip(dts, averages, strict=True) for row in biases(averages[0], found, target)]
     unbiased = largest_unbiased(dts, [any(row["biased"] for row in rows if row["dt"] == dt) for dt in dts])
     bound = stability_bound(p["K"], p["kappa"], p["mass"])
-    text = f"""Averages over the times from {window[0]:.3g} to {window[1]:.3g}, against those at dt = {dts[0]:g}; errors are
+    before = f"""Averages over the times from {window[0]:.3g} to {window[1]:.3g}, against those at dt = {dts[0]:g}; errors are
 bootstrap over replicas. Statistical error: of the large run in the same times. Biased: the bias exceeds that error by
 more than its own uncertainty (95 % for all observables of a time step together). Largest unbiased dt: {unbiased:g};
-unstable from {bound:.3g} on.
-
-{as_markdown(rows)}"""
-    write_atomically(node.output["csv"], lambda path: path.write_text(as_csv(rows), encoding="utf-8"))
-    write_atomically(node.output["markdown"], lambda path: path.write_text(text, encoding="utf-8"))
+unstable from {bound:.3g} on."""
+    write_table(node.output, rows, before)
     content = {"largest_unbiased_dt": unbiased, "unstable_from": bound, "statistical_error_of": "large", "rows": rows}
     write_json(node.output["timestep"], {**content, "provenance": provenance(node.parents)})
 

@@ -57,6 +57,11 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text in UTF-8, atomically."""
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
 def remove_parts(folder: Path, name: str) -> None:
     """Remove what a killed ``write_atomically`` left of files whose names match the pattern ``name``."""
     for stale in folder.glob(f".{name}.????????{PART}"):
@@ -67,7 +72,7 @@ def write_json(path: str | Path, content: Mapping) -> None:
     """Write an object, atomically, with its digest."""
     content = {key: value for key, value in content.items() if key != DIGEST}
     text = json.dumps({**content, DIGEST: _json_digest(content)}, indent=2) + "\n"
-    write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+    write_text(path, text)
 
 
 def _json_digest(content: Mapping) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from ennforce.networks import Architecture, EquivariantNetwork
-from ennforce.tables import as_csv, as_markdown
+from ennforce.tables import as_csv, as_markdown, write_table
 from ennforce.training import frontier
 from ennforce.training.frontier import cost_at_error, lowest_by, median_seconds, on_square, pareto, power_law
 from ennforce.training.metrics import jacobian_antisymmetry
@@ -35,10 +35,14 @@ def test_the_lowest_error_up_to_a_mark():
     assert lowest_by([5, 10, 25, 99], [10, 20, 30], [0.3, 0.1, 0.2]) == [None, 0.3, 0.1, 0.1]
 
 
-def test_tables_hold_every_row():
+def test_tables_hold_every_row(tmp_path):
     rows = [{"name": "a", "error": 0.123456}, {"name": "b, c", "error": None}]
     assert list(csv.reader(io.StringIO(as_csv(rows)))) == [["name", "error"], ["a", "0.123456"], ["b, c", ""]]
     assert as_markdown(rows) == "| name | error |\n| --- | --- |\n| a | 0.123 |\n| b, c | – |\n"
+    files = {name: str(tmp_path / name) for name in ("csv", "markdown")}
+    write_table(files, rows, before="Errors.", after="Two rows.\n", shown=[{"name": "a"}])
+    assert (tmp_path / "csv").read_text() == as_csv(rows)
+    assert (tmp_path / "markdown").read_text() == "Errors.\n\n| name |\n| --- |\n| a |\n\nTwo rows.\n"
 
 
 def test_fields_are_repeated_periodically():

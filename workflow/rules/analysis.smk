@@ -89,7 +89,7 @@ rule summary:
         growth=result("analysis", "growth_large_network.nc"),
     output:
         summary=result("summary.json"),
-        table=report(result("summary.md"), caption="../report/summary.rst", category="Summary"),
+        markdown=report(result("summary.md"), caption="../report/summary.rst", category="Summary"),
     params:
         replicas={name: getattr(STUDY, name).replicas for name in ("large", "divergence")},
     script:

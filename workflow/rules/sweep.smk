@@ -37,7 +37,7 @@ rule sweep:
         summaries=of_points("summary.json"),
     output:
         csv=result("sweep.csv"),
-        table=report(result("sweep.md"), caption="../report/sweep.rst", category="Sweep"),
+        markdown=report(result("sweep.md"), caption="../report/sweep.rst", category="Sweep"),
     params:
         points=[point for point, _ in POINTS.values()],
         names=list(POINTS),
