@@ -88,7 +88,7 @@ def test_the_table_has_a_line_for_each_point(tmp_path):
     parameters = {"points": [point for point, _ in points.values()], "names": list(points)}
     record = {
         "rule": "sweep", "input": {"summaries": [str(path) for path in paths]}, "wildcards": {}, "threads": 1,
-        "output": {"csv": str(tmp_path / "sweep.csv"), "table": str(tmp_path / "sweep.md")}, "log": str(tmp_path / "sweep.log"),
+        "output": {"csv": str(tmp_path / "sweep.csv"), "markdown": str(tmp_path / "sweep.md")}, "log": str(tmp_path / "sweep.log"),
         "params": parameters, "study": "a", "checkpoint_seconds": 1.0,
     }  # fmt: skip
     (tmp_path / "sweep.json").write_text(json.dumps(record))
