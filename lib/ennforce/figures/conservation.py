@@ -43,10 +43,10 @@ def draw(conservation: dict, runs: list[xr.Dataset]) -> Figure:
         bath = row["bath_temperature"]
         right.errorbar(n, row["kinetic_temperature"] / bath, row["kinetic_temperature_width"] / bath, **point)
     left.axhline(0.0, lw=0.6, color="0.8", zorder=0)
-    left.set(xlabel="time ($1/t$)", ylabel="energy per site since the start ($10^{-3}\\,t$)")
+    left.set(xlabel="time ($1/t$)", ylabel="change of energy per site ($10^{-3}\\,t$)")
     left.margins(y=0.3)
     left.legend(loc="upper left", ncols=2)
-    middle.set(ylabel="drift of the energy per site ($10^{-6}\\,t^2$)")
+    middle.set(ylabel="drift of energy per site ($10^{-6}\\,t^2$)")
     middle.axhline(0.0, ls=":", color=style.REFERENCE)
     right.set(ylabel="kinetic temperature / bath's")
     right.axhline(1.0, ls=":", color=style.REFERENCE)

@@ -35,6 +35,7 @@ def draw(ensemble: xr.Dataset) -> Figure:
         amplitude = 1.6 * np.exp(np.mean(np.log(last[tail] * k[positive][tail] ** 3)))
         left.plot(k[positive][tail], amplitude * k[positive][tail] ** -3, ":", color=style.REFERENCE, label="$k^{-3}$")
     left.set(xlabel="$k$ from $(\\pi,\\pi)$ (inverse lattice constants)", ylabel="$S(k, t)$", xscale="log", yscale="log")
+    style.plain_log_ticks(left.xaxis)
     left.legend(title="time ($1/t$)", ncols=2)
     first_shell = np.flatnonzero(positive)[0]
     for number in range(first_shell, min(first_shell + 4, len(k))):

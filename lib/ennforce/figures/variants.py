@@ -51,6 +51,8 @@ def draw(growths: list[xr.Dataset], shape: list[int], temperature: float, varian
         for axes in (left, right):
             axes.set_xlim(0.9 * shown.min(), 1.1 * shown.max())
     right.set(xlabel="time ($1/t$)", ylabel="effective exponent $\\alpha(t)$ of $L_{1/2}$", xscale="log", ylim=(-0.2, 1.2))
+    for axes in (left, right):
+        style.plain_log_ticks(axes.xaxis)
     style.panel(left, "a")
     style.panel(right, "b")
     return drawing
