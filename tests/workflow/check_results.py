@@ -36,7 +36,7 @@ def provenance_problems(study: Path) -> list[str]:
         if "model" in facts and "temperature" not in json.loads(facts["model"]):
             found.append(f"{path} does not tell the model's parameters")
         parents = json.loads(facts["parents"])
-        first = inside.parts[:2] == ("data", "samples") or (inside.parts[0] == "trajectories" and "kpm" in path.name)
+        first = "samples" in inside.parts or (inside.parts[0] == "trajectories" and "kpm" in path.name)
         first |= path.name in ("start.nc", "barrier.json")  # made from the settings alone
         if not parents and not first:
             found.append(f"{path} does not tell what it was made from")
