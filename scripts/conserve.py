@@ -45,7 +45,7 @@ def main(node: Node) -> None:
         engine.run(state, steps, observe)
         dims = ("time", "replica")
         run = {
-            "energy": (dims, energies, {"long_name": "total energy a site, electrons included", "units": "t"}),
+            "energy": (dims, energies, {"long_name": "total energy per site, electrons included", "units": "t"}),
             "kinetic_temperature": (dims, temperatures, {"long_name": "<P^2>/m", "units": "t"}),
         }
         coordinates = {"time": np.array(recorded) * bath["dt"], "replica": state.replicas}

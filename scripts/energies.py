@@ -19,7 +19,7 @@ def main(node: Node) -> None:
     for n, replica in enumerate(fields.values.astype(float)):
         energies.append(forces.grand_potential(replica) / model.lattice.num_sites)
         node.progress(n + 1, len(fields))
-    attributes = {"long_name": "grand potential a site of electrons and fields", "units": "t"}
+    attributes = {"long_name": "grand potential per site of electrons and fields", "units": "t"}
     coordinates = {name: fields[name] for name in ("replica", "snapshot_time")}
     result = xr.Dataset({"grand_potential": (tuple(coordinates), np.array(energies), attributes)}, coordinates)
     facts = {"model": p["model"], "solver": "kpm", "tolerance": p["tolerance"]}

@@ -46,7 +46,7 @@ def main(node: Node) -> None:
 
 
 def _listed(value):
-    """The same without arrays, for JSON."""
+    """Nested dictionaries and lists with arrays as lists of numbers, for JSON."""
     if isinstance(value, dict):
         return {key: _listed(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):

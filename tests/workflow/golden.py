@@ -35,15 +35,17 @@ def numbers(study: Path) -> dict[str, list[float]]:
             with xr.open_dataset(path) as data:
                 for key, values in data.variables.items():
                     if values.dtype.kind in "fiu" and values.size:
-                        array = values.values.astype(float)
-                        found[f"{name}:{key}"] = [
-                            float(np.nanmean(array)),
-                            float(np.sqrt(np.nanmean(array**2))),
-                            float(array.flat[0]),
-                        ]
+                        found[f"{name}:{key}"] = _moments(values.values.astype(float))
         else:
             found.update({f"{name}:{key}": [value] for key, value in _leaves(json.loads(path.read_text()))})
     return found
+
+
+def _moments(array: np.ndarray) -> list[float]:
+    """Mean and rms of what is no NaN, NaN where all is, and the first value."""
+    kept = array[~np.isnan(array)]
+    mean, square = (float(values.mean()) if kept.size else float("nan") for values in (kept, kept**2))
+    return [mean, float(np.sqrt(square)), float(array.flat[0])]
 
 
 def _leaves(content: object, prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -59,6 +61,11 @@ def _leaves(content: object, prefix: str = "") -> Iterator[tuple[str, float]]:
         yield prefix, float(content)
 
 
+def _size(values: list[float]) -> float:
+    """The largest finite one of them, by its modulus."""
+    return max((abs(value) for value in values if np.isfinite(value)), default=0.0)
+
+
 def differences(study: Path, everywhere: bool = False) -> list[str]:
     """Numbers that are missing or have changed by more than ``TOLERANCE`` of the rms; of ``SAFE`` files alone if ``everywhere``."""
     now, changed = numbers(study), []
@@ -67,7 +74,7 @@ def differences(study: Path, everywhere: bool = False) -> list[str]:
             continue
         if key not in now:
             changed.append(f"{key} is missing")
-        elif not np.allclose(now[key], was, rtol=TOLERANCE, atol=TOLERANCE * max(map(abs, [*was, 1e-12])), equal_nan=True):
+        elif not np.allclose(now[key], was, rtol=TOLERANCE, atol=TOLERANCE * _size(was), equal_nan=True):
             changed.append(f"{key}: {was} has become {now[key]}")
     return changed
 

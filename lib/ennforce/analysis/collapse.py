@@ -20,10 +20,10 @@ def collapse_spread(radius: np.ndarray, correlation: np.ndarray, length: np.ndar
 
 
 def collapse_spread_structure(k: np.ndarray, structure_factor: np.ndarray, length: np.ndarray) -> float:
-    """The same for ln(S(k) / L^2), (time, k), against k L between 1 and 6: a relative spread. The mode k = 0 is left out.
+    """How badly ln(S(k) / L(t)^2) of several times (time, k) fall onto one curve of k L: rms spread between times, 1 < k L < 6.
 
-    S should be divided by <phi^2>, as C is, and be free of the thermal background, which does not scale; values that are then
-    not positive are left out.
+    A difference of logarithms, so the spread is relative. The mode k = 0 is left out. S should be divided by <phi^2>, as C is, and
+    be free of the thermal background, which does not scale; values that are then not positive are left out.
     """
     curves = np.full((len(length), len(WAVE_NUMBERS)), np.nan)
     for n, (row, size) in enumerate(zip(structure_factor, length, strict=True)):

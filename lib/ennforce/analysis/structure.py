@@ -80,7 +80,7 @@ class OrderObserver:
             "order": (("replica",), order.mean(axis=(-2, -1)), "mean staggered field"),
             "wall_density": (("replica",), wall_density(order), "share of bonds across a domain wall"),
             "wall_anisotropy": (("replica",), wall_anisotropy(*wall_normals(order)), "<cos 4 theta> of the walls' normals"),
-            "energy": (("replica",), energy, "kinetic and classical energy a site, without the electrons'"),
+            "energy": (("replica",), energy, "kinetic and classical energy per site, without the electrons'"),
             "kinetic_temperature": (("replica",), (momenta**2).mean(axis=(-2, -1)) / self.mass, "<P^2>/m"),
         }
         dataset = xr.Dataset({name: (dims, values) for name, (dims, values, _) in variables.items()})
