@@ -195,7 +195,7 @@ def memories(study: Study) -> Iterator[tuple[str, float, str]]:
     d, t = study.data, study.training
     for name, (run, _) in study.runs().items():
         sites = math.prod(run.shape)
-        whole = f"{name} of {run.shape[0]} x {run.shape[1]} sites with"
+        whole = f"{name} of {' x '.join(map(str, run.shape))} sites with"
         fields = f"{whole} {min(run.chunk, run.replicas)} replicas a job"
         yield fields, 8.0 * 6 * min(run.chunk, run.replicas) * sites, "use a smaller lattice, or a smaller chunk"
         kept = f"{whole} {run.snapshots} snapshots of {run.replicas} replicas"
@@ -204,10 +204,14 @@ def memories(study: Study) -> Iterator[tuple[str, float, str]]:
     sites = math.prod(d.shape)
     count = d.random_configurations + d.trajectories * min(d.snapshots, d.steps + 1)
     smaller = "use less or smaller configurations"
-    yield f"data of {count} configurations of {d.shape[0]} x {d.shape[1]} sites", 8.0 * 2 * 2 * count * sites, smaller
+    yield f"data of {count} configurations of {' x '.join(map(str, d.shape))} sites", 8.0 * 2 * 2 * count * sites, smaller
     channels = (16 if study.network.mixed else 8) * study.network.width if study.network.kind.startswith("enn") else 1
     activations = 4.0 * t.batch * sites * channels * (study.network.depth + 1)
-    yield f"training on batches of {t.batch} x {d.shape[0]} x {d.shape[1]} sites", activations, "use a smaller batch or data.shape"
+    yield (
+        f"training on batches of {t.batch} x {' x '.join(map(str, d.shape))} sites",
+        activations,
+        "use a smaller batch or data.shape",
+    )
     for key, shape in diagonalised(study).items():
         matrix = 8.0 * 3 * math.prod(shape) ** 2
         yield f"{key} = {shape}, which is diagonalised exactly,", matrix, "use a smaller lattice there"

@@ -43,7 +43,7 @@ rule growth_table:
         runs=[
             {
                 "run": name,
-                "sites": "x".join(map(str, reversed(RUNS[name].shape))),
+                "sites": " x ".join(map(str, RUNS[name].shape)),
                 "replicas": RUNS[name].replicas,
                 "T": BATHS[name].temperature,
                 "dt": BATHS[name].dt,

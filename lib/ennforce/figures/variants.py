@@ -18,7 +18,7 @@ error (bootstrap over replicas). A smaller box, another start or another time st
 """
 
 TEXTS = {
-    "shape": "{0[1]} x {0[0]} sites",
+    "shape": "{} sites",
     "temperature": "T = {}",
     "dt": "dt = {}",
     "initial_sigma": "start: spread {}",
@@ -28,7 +28,8 @@ TEXTS = {
 
 def difference(settings: dict) -> str:
     """In what a run differs, in a few words; empty where it differs in its number of replicas or its time alone."""
-    return ", ".join(TEXTS[key].format(value) for key, value in settings.items() if key in TEXTS)
+    texts = {key: " x ".join(map(str, value)) if key == "shape" else value for key, value in settings.items()}
+    return ", ".join(TEXTS[key].format(value) for key, value in texts.items() if key in TEXTS)
 
 
 def draw(growths: list[xr.Dataset], shape: list[int], temperature: float, variants: dict[str, dict]) -> Figure:

@@ -6,7 +6,7 @@ every element g. Each orbit of the stencil is solved by itself, so a basis eleme
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -39,11 +39,33 @@ def intertwiner_basis(group: PointGroup, rho_in: np.ndarray, rho_out: np.ndarray
     dim_out, dim_in = rho_out.shape[1], rho_in.shape[1]
     basis = []
     for orbit in orbits(group, stencil):
-        permutation = stencil_permutation(group, [stencil[n] for n in orbit])
-        size = dim_out * dim_in * len(orbit)
-        projection = np.einsum("gab,gcd,gst->acsbdt", rho_out, rho_in, permutation, optimize=True).reshape(size, size) / len(group)
-        for vector in projection_basis(projection):
+        parts = rho_out, rho_in, stencil_permutation(group, [stencil[n] for n in orbit])
+        for vector in _of_permutations(parts) if all(map(_is_permutation, parts)) else _of_any(parts):
             kernel = np.zeros((dim_out, dim_in, len(stencil)))
             kernel[:, :, orbit] = vector.reshape(dim_out, dim_in, len(orbit))
             basis.append(kernel)
     return np.array(basis).reshape(len(basis), dim_out, dim_in, len(stencil))
+
+
+def _of_any(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Orthonormal invariant vectors (n, size) of the product of three representations, each (order, d, d)."""
+    size = int(np.prod([part.shape[1] for part in parts]))
+    projection = np.einsum("gab,gcd,gst->acsbdt", *parts, optimize=True).reshape(size, size) / len(parts[0])
+    return projection_basis(projection)
+
+
+def _of_permutations(parts: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Invariant vectors of a product of three permutations: one for each orbit of triples, without a matrix of size^2.
+
+    In the order and with the numbers of ``projection_basis``, of whose projection each vector is a column.
+    """
+    images = np.zeros((len(parts[0]), 1), dtype=np.int64)
+    for part in parts:
+        images = (images[:, :, None] * part.shape[1] + part.argmax(axis=1)[:, None, :]).reshape(len(part), -1)
+    for first in np.flatnonzero(images.min(axis=0) == np.arange(images.shape[1])):
+        vector = np.bincount(images[:, first], minlength=images.shape[1]) / len(images)
+        yield vector / np.linalg.norm(vector)
+
+
+def _is_permutation(matrices: np.ndarray) -> bool:
+    return bool(((matrices == 0.0) | (matrices == 1.0)).all())
