@@ -144,7 +144,7 @@ def test_no_number_of_cores_is_needed_where_nothing_runs(project):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_importing_the_configuration_is_light():
+def test_parsing_stays_light():
     """The Snakefile is parsed again for every job."""
     heavy = "[m for m in ('torch', 'xarray', 'numba', 'matplotlib', 'numpy') if m in sys.modules]"
     program = f"import sys, ennforce.config, ennforce.figures, ennforce.sources, ennforce.sweep; print({heavy})"
