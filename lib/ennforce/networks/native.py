@@ -33,7 +33,6 @@ log = logging.getLogger("ennforce")
 SOURCE = Path(__file__).with_name("separable.c")
 # Not -ffast-math: it would change the processor's mode for the whole process, and reorder sums whose order is accuracy.
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-shared", "-fPIC")
-BLOCKS = 3  # pairs of vectors in a row: 96 sites, of which 96 - 2 depth are results; measured: best of 1 to 6
 ROWS = 128  # of a strip that one thread works on at a time
 # Elements of D4 in the order that the kernel's butterflies expect, as integer matrices.
 ELEMENTS = [np.diag(s) for s in ((1, 1), (-1, -1), (1, -1), (-1, 1))] + [
@@ -182,7 +181,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 @functools.cache
 def _library(copies: int, depth: int, first: int, wide: int, wide_radius: int) -> ctypes.CDLL | None:
     """The kernel for these sizes, from the cache or freshly compiled."""
-    macros = {"COPIES": copies, "DEPTH": depth, "FIRST": first, "WIDE": wide, "FAR": wide_radius, "BLOCKS": BLOCKS, "ROWS": ROWS}
+    macros = {"COPIES": copies, "DEPTH": depth, "FIRST": first, "WIDE": wide, "FAR": wide_radius, "ROWS": ROWS}
     sizes = [f"-D{name}={value}" for name, value in macros.items()]
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
