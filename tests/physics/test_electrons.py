@@ -9,7 +9,7 @@ from ennforce.lattice import Lattice
 from ennforce.models import Blocks, Holstein, Kondo, Peierls, from_parameters
 from tests.conftest import configuration, holstein
 
-CHAIN, SQUARE, TRIANGULAR = Lattice.chain(14), Lattice.square(6, 5), Lattice.triangular(5, 6)
+CHAIN, SQUARE, TRIANGULAR, CUBIC = Lattice.chain(14), Lattice.square(6, 5), Lattice.triangular(5, 6), Lattice.cubic(4, 3, 5)
 MODELS = {
     "holstein-chain": Holstein(CHAIN, temperature=0.1, kappa=0.1),
     "holstein-triangular": Holstein(TRIANGULAR, temperature=0.2, kappa=-0.05, chemical_potential=0.3),
@@ -19,6 +19,9 @@ MODELS = {
     "kondo-chain": Kondo(CHAIN, temperature=0.1, J=1.5, A=0.3),
     "kondo-square": Kondo(SQUARE, temperature=0.1, J=1.0, H_z=0.2, A=0.5, chemical_potential=-0.7),
     "kondo-triangular": Kondo(TRIANGULAR, temperature=0.2, J=2.0, chemical_potential=-1.0),
+    "holstein-cubic": Holstein(CUBIC, temperature=0.2, kappa=0.05, chemical_potential=-0.4),
+    "peierls-cubic": Peierls(CUBIC, temperature=0.2, alpha=0.4, k0=0.1),
+    "kondo-cubic": Kondo(CUBIC, temperature=0.2, J=1.5, H_z=0.1, chemical_potential=0.5),
 }
 
 

@@ -45,7 +45,7 @@ def test_full_hopping_matrices(orbitals, is_complex, varying_hops, method):
     blocks = full_blocks(orbitals, is_complex, varying_hops)
     stencil = Stencil.of(blocks)
     assert orbitals < 3 or len(stencil.uniform[0]) + len(stencil.varying[0]) > UNROLLED
-    sites, window = np.arange(blocks.lattice.num_sites), whole_torus(stencil.shape)
+    sites, window = np.arange(blocks.lattice.num_sites), whole_torus(stencil.lattice.shape)
     bounds = lanczos_window(stencil)
     if method == "chebyshev":
         function = coefficients(lambda e: fermi(e, MU, TEMPERATURE), bounds, 400)
@@ -54,7 +54,7 @@ def test_full_hopping_matrices(orbitals, is_complex, varying_hops, method):
         poles = few_poles(12, gershgorin_window(stencil).a + abs(MU), TEMPERATURE, MU)
         values = local._Steps(stencil.scaled(1.0, 0.0, np.float64), SHIFTS).values(sites, window, 90, *poles)
     density, exact = stencil.density_matrix(values, SHIFTS), exact_density(blocks)
-    number = sites.reshape(stencil.shape)
+    number = sites.reshape(stencil.lattice.shape)
     for shift, found in (((0, 0), density.onsite), *density.bonds.items()):
         there = np.roll(number, [-s for s in shift], axis=(0, 1)).ravel()
         expected = exact[sites, :, there, :].reshape(found.shape)

@@ -14,7 +14,7 @@ from ennforce.electrons.exact import fermi
 from ennforce.electrons.poles import fermi_poles
 from ennforce.electrons.stencil import Stencil, window_around
 from ennforce.forces import ExactForces, KPMForces
-from ennforce.lattice import Lattice
+from ennforce.lattice import BASES, Lattice
 from ennforce.models import Blocks, Holstein
 from tests.conftest import configuration, holstein
 from tests.physics.test_electrons import MODELS, random_fields
@@ -63,10 +63,14 @@ def test_every_model_gets_the_elements_its_forces_need(name, method):
     assert tuple(solution.density.bonds) == model.density_bonds
 
 
-@pytest.mark.parametrize("name", ["peierls-square", "kondo-square", "holstein-triangular"])
-def test_windows_smaller_than_the_torus_serve_every_model(name):
+@pytest.mark.parametrize(
+    ("name", "shape", "temperature"),
+    [("peierls-square", (24, 26), 0.8), ("kondo-square", (24, 26), 0.8), ("holstein-triangular", (24, 26), 0.8),
+     ("holstein-cubic", (10, 11, 10), 2.0)],
+)  # fmt: skip
+def test_windows_smaller_than_the_torus_serve_every_model(name, shape, temperature):
     """Strong thermal smearing keeps the windows small: no result of the whole torus hides them."""
-    model = type(MODELS[name])(Lattice(MODELS[name].lattice.name, (24, 26)), temperature=0.8, chemical_potential=0.3)
+    model = type(MODELS[name])(Lattice(MODELS[name].lattice.name, shape), temperature=temperature, chemical_potential=0.3)
     for method in ("chebyshev", "recursion"):
         solution = check(model, random_fields(model), 2e-2, method=method, energy=False)
         assert solution.radius is not None and solution.radius < 12
@@ -161,7 +165,7 @@ def test_densities_of_states_hold_every_state():
     np.testing.assert_allclose(np.trapezoid(spectrum, energies, axis=0), 1.0, atol=2e-3)
 
 
-@pytest.mark.parametrize("name", ["holstein-triangular", "peierls-square", "kondo-chain"])
+@pytest.mark.parametrize("name", ["holstein-triangular", "peierls-square", "kondo-chain", "kondo-cubic"])
 def test_the_torch_engine_agrees_with_the_kernels(name):
     model = MODELS[name]
     fields = random_fields(model)
@@ -271,20 +275,46 @@ def test_failing_lanczos_bounds_give_way_to_certain_ones(monkeypatch):
     check(model, configuration("default", "random", (16, 16)), 1e-4, method="chebyshev")
 
 
-@pytest.mark.parametrize("name", ["square", "triangular", "chain"])
+@pytest.mark.parametrize("name", ["square", "triangular", "chain", "cubic"])
 def test_windows_have_the_symmetry_of_the_lattice(name):
-    lattice = Lattice(name, (1,) if name == "chain" else (1, 1))
-    shifts = tuple(s if len(s) == 2 else (0, *s) for s in lattice.neighbours)
-    window = window_around(name, 5, shifts)
-    inside = {
-        (row - window.centre[0], column - window.centre[1])
-        for row, (first, last) in enumerate(window.spans[-1])
-        for column in range(first, last)
-    }
-    sites = {s if lattice.dimension == 2 else s[1:] for s in inside}
-    assert len(sites) == window.sites == {"square": 121, "triangular": 109, "chain": 11}[name]
+    lattice = Lattice(name, (1,) * len(BASES[name]))
+    window = window_around(name, 5, lattice.neighbours)
+    occupied = [np.arange(window.box[-1])[first:last] for first, last in window.spans[-1]]
+    rows = np.indices((*window.box[:-1], 1)).reshape(lattice.dimension, -1)[:-1].T
+    sites = {tuple(np.array((*row, x)) - window.centre) for row, xs in zip(rows.tolist(), occupied, strict=True) for x in xs}
+    assert len(sites) == window.sites == {"square": 121, "triangular": 109, "chain": 11, "cubic": 1331}[name]
     for matrix in lattice.point_group.matrices:
         assert {tuple(matrix @ np.array(s)) for s in sites} == sites
+
+
+@pytest.mark.parametrize("name", ["holstein-cubic", "peierls-cubic", "kondo-cubic"])
+def test_windows_of_a_cubic_torus_hold_the_cluster_around_a_site(name):
+    """Hops at the rim of a window are cut: the cluster of 27 sites, diagonalised by itself, has the same elements."""
+    model = type(MODELS[name])(Lattice.cubic(4, 5, 6), temperature=0.3)
+    blocks, b = model.blocks(random_fields(model)), model.orbitals
+    stencil = Stencil.of(blocks)
+    bounds = gershgorin_window(stencil)
+    bonds = blocks.lattice.half_neighbours
+    series = coefficients(lambda e: fermi(e, 0.1, 0.3), bounds, 300)
+    engine = ChebyshevEngine(stencil.scaled(bounds.a, bounds.b, np.float64), bonds, series[None])
+    values = engine.values(np.arange(120), window_around("cubic", 1, stencil.shifts))[0]
+    found, numbers, dense = stencil.density_matrix(values, bonds), np.arange(120).reshape(4, 5, 6), blocks.dense()
+    for site in [(0, 0, 0), (3, 2, 5), (1, 4, 3)]:
+        cluster = numbers[np.ix_(*((s + np.arange(-1, 2)) % length for s, length in zip(site, numbers.shape, strict=True)))].ravel()
+        states = (cluster[:, None] * b + np.arange(b)).ravel()
+        energies, vectors = np.linalg.eigh(dense[np.ix_(states, states)])
+        rho = ((vectors * fermi(energies, 0.1, 0.3)) @ vectors.conj().T).reshape(27, b, 27, b)
+        np.testing.assert_allclose(found.onsite[site], rho[13, :, 13], atol=1e-10)
+        for shift in bonds:
+            there = np.flatnonzero(cluster == numbers[tuple((np.array(site) + shift) % numbers.shape)])[0]
+            np.testing.assert_allclose(found.bonds[shift][site], rho[13, :, there], atol=1e-10)
+
+
+@pytest.mark.parametrize("method", ["chebyshev", "recursion"])
+def test_a_cubic_holstein_torus_within_its_tolerance(method):
+    model = Holstein(Lattice.cubic(6, 6, 6), temperature=0.1)
+    rng = np.random.default_rng(0)
+    check(model, 2.0 * model.lattice.stagger() + rng.normal(scale=0.3, size=(6, 6, 6)), 1e-4, method=method, energy=False)
 
 
 def test_batches_and_component_axes():

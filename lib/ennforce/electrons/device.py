@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from ennforce.electrons.engines import check_moment
-from ennforce.electrons.stencil import Shift2, Stencil, Window
+from ennforce.electrons.stencil import Stencil, Window
+from ennforce.lattice import Shift
 
 ELEMENTS = 1 << 26  # of one tensor of windows, on a GPU: 256 MiB in float32
 
@@ -22,12 +25,12 @@ def torch_device(name: str) -> torch.device:
 
 
 class TorchChebyshevEngine:
-    """As ``ChebyshevEngine``, on a torch device."""
+    """f(H) = sum_m functions[f, m] T_m(H~) on a torch device; ``stencil`` is of the scaled H~, whose dtype is the recursion's."""
 
     def __init__(
-        self, stencil: Stencil, shifts: tuple[Shift2, ...], functions: np.ndarray, device: torch.device, elements: int = ELEMENTS
+        self, stencil: Stencil, shifts: tuple[Shift, ...], functions: np.ndarray, device: torch.device, elements: int = ELEMENTS
     ) -> None:
-        self.stencil, self.shifts, self.device, self.most = stencil, ((0, 0), *shifts), device, elements
+        self.stencil, self.shifts, self.device, self.most = stencil, (stencil.zero, *shifts), device, elements
         padded = np.pad(functions, ((0, 0), (0, functions.shape[1] % 2)))
         self.functions = torch.as_tensor(padded, dtype=torch.float64, device=device)
         self.doubling = stencil.orbitals == 1 and len(self.shifts) == 1
@@ -47,20 +50,22 @@ class TorchChebyshevEngine:
     @torch.inference_mode()
     def _run(self, sites: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
         stencil = self.stencil
-        box = (window.rows + 2 * stencil.reach[0]) * (window.columns + 2 * stencil.reach[1])
+        box = int(np.prod(np.array(window.box) + 2 * np.array(stencil.reach)))
         chunk = max(1, self.most // (box * max(stencil.planes, len(stencil.arrays))))
-        inside = np.zeros((window.rows, window.columns), dtype=bool)
+        inside = np.zeros((len(window.spans[-1]), window.box[-1]), dtype=bool)
         for row, (first, last) in zip(inside, window.spans[-1], strict=True):
             row[first:last] = True
-        mask = None if inside.all() else torch.as_tensor(inside, device=self.device)
+        mask = None if inside.all() else torch.as_tensor(inside.reshape(window.box), device=self.device)
         arrays = torch.as_tensor(stencil.arrays, device=self.device)
         results, trace = [], torch.zeros(self.functions.shape[1], dtype=torch.float64, device=self.device)
         for start in range(0, len(sites), chunk):
-            some = torch.as_tensor(sites[start : start + chunk], device=self.device)
-            height, width = stencil.shape
-            rows = (some // width)[:, None] - window.centre[0] + torch.arange(window.rows, device=self.device)
-            across = (some % width)[:, None] - window.centre[1] + torch.arange(window.columns, device=self.device)
-            local = arrays[:, (rows % height)[:, :, None], (across % width)[:, None, :]]
+            places = np.stack(np.unravel_index(sites[start : start + chunk], stencil.lattice.shape), axis=1) - window.centre
+            index: list[Any] = [slice(None)]
+            for axis, (side, length) in enumerate(zip(window.box, stencil.lattice.shape, strict=True)):
+                along = (places[:, axis, None] + np.arange(side)) % length
+                shape = (len(places), *(side if other == axis else 1 for other in range(len(window.box))))
+                index.append(torch.as_tensor(along.reshape(shape), device=self.device))
+            local = arrays[tuple(index)]
             results.append(
                 torch.stack([self._columns(orbital, local, window, mask, trace) for orbital in range(stencil.orbitals)], 1)
             )
@@ -69,31 +74,27 @@ class TorchChebyshevEngine:
     def _columns(
         self, orbital: int, local: torch.Tensor, window: Window, mask: torch.Tensor | None, trace: torch.Tensor
     ) -> torch.Tensor:
-        """Values (functions, elements, n) from one orbital of the windows ``local`` (slots, n, rows, columns)."""
+        """Values (functions, elements, n) from one orbital of the windows ``local`` (slots, n, *box)."""
         stencil, functions = self.stencil, self.functions
-        count, rows, columns = local.shape[1:]
-        top, left = stencil.reach
-        shape = (stencil.planes, count, rows + 2 * top, columns + 2 * left)
-        old, new = (torch.zeros(shape, dtype=local.dtype, device=self.device) for _ in range(2))
-        inner = (slice(None), slice(None), slice(top, top + rows), slice(left, left + columns))
-        places = [
-            ((window.centre[0] + dy) % rows, (window.centre[1] + dx) % columns) if window.torus
-            else (window.centre[0] + dy, window.centre[1] + dx)
-            for dy, dx in self.shifts
-        ]  # fmt: skip
-        y, x = (torch.tensor(axis, device=self.device) for axis in zip(*places, strict=True))
-        new[inner][orbital, :, window.centre[0], window.centre[1]] = 1.0
+        count, box, dimension = local.shape[1], np.array(window.box), len(window.box)
+        outer = (stencil.planes, count, *(box + 2 * np.array(stencil.reach)).tolist())
+        old, new = (torch.zeros(outer, dtype=local.dtype, device=self.device) for _ in range(2))
+        inner = self._part(window, stencil.zero)
+        everywhere: Any = slice(None)
+        places = np.array(window.centre) + np.array(self.shifts)
+        at = tuple(torch.as_tensor(axis, device=self.device) for axis in (places % box if window.torus else places).T)
+        new[inner][orbital][(everywhere, *window.centre)] = 1.0
 
         def read(vector: torch.Tensor) -> torch.Tensor:
             """The vector at the elements, (elements, n)."""
-            return vector[inner][:, :, y, x].permute(2, 0, 1).reshape(-1, count).double()
+            return vector[inner][(everywhere, everywhere, *at)].permute(2, 0, 1).reshape(-1, count).double()
 
         def moment(m: int, values: torch.Tensor) -> None:
             result.add_(functions[:, m, None, None] * values)
             trace[m] += values[orbital].sum()
 
         def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-            return (a[inner] * b[inner]).sum(dim=(0, 2, 3), dtype=torch.float64)[None]
+            return (a[inner] * b[inner]).sum(dim=(0, *range(2, 2 + dimension)), dtype=torch.float64)[None]
 
         result = torch.zeros((len(functions), len(self.shifts) * stencil.planes, count), dtype=torch.float64, device=self.device)
         start = read(new)
@@ -101,8 +102,8 @@ class TorchChebyshevEngine:
         first = last = start
         for m in range(1, self.steps + 1):
             if window.torus:
-                self._wrap(new, rows, columns)
-            self._advance(new, old, local, inner, 1.0 if m == 1 else 2.0, mask)
+                self._wrap(new, window)
+            self._advance(new, old, local, window, 1.0 if m == 1 else 2.0, mask)
             old, new = new, old
             if not self.doubling:
                 last = read(new)
@@ -117,32 +118,27 @@ class TorchChebyshevEngine:
         check_moment(float(last.abs().max()))
         return result
 
-    def _advance(self, new: torch.Tensor, old: torch.Tensor, local: torch.Tensor, inner, factor: float, mask) -> None:
-        rows, columns = local.shape[2:]
-        top, left = self.stencil.reach
-
-        def moved(plane: int, shift: Shift2) -> torch.Tensor:
-            dy, dx = shift
-            return new[plane, :, top + dy : top + dy + rows, left + dx : left + dx + columns]
-
+    def _advance(self, new: torch.Tensor, old: torch.Tensor, local: torch.Tensor, window: Window, factor: float, mask) -> None:
         for plane in range(self.stencil.planes):
             total = torch.zeros_like(local[0])
             for source, shift, slot in self.stencil.varying[plane]:
-                total.addcmul_(local[slot], moved(source, shift))
+                total.addcmul_(local[slot], new[self._part(window, shift)][source])
             for source, shift, element in self.stencil.uniform[plane]:
-                total.add_(moved(source, shift), alpha=float(element))
-            there = old[inner][plane]
+                total.add_(new[self._part(window, shift)][source], alpha=float(element))
+            there = old[self._part(window, self.stencil.zero)][plane]
             torch.sub(total.mul_(factor), there, out=total)
             there.copy_(total if mask is None else total * mask)
 
-    def _wrap(self, vector: torch.Tensor, rows: int, columns: int) -> None:
-        top, left = self.stencil.reach
-        if left:
-            vector[..., :left] = vector[..., columns : columns + left].clone()
-            vector[..., columns + left :] = vector[..., left : 2 * left].clone()
-        if top:
-            vector[:, :, :top] = vector[:, :, rows : rows + top].clone()
-            vector[:, :, rows + top :] = vector[:, :, top : 2 * top].clone()
+    def _part(self, window: Window, shift: Shift) -> tuple[slice, ...]:
+        """Where the box, moved by ``shift``, lies in vectors (planes, n, *box with its rim)."""
+        begins = (reach + s for reach, s in zip(self.stencil.reach, shift, strict=True))
+        return (slice(None), slice(None), *(slice(first, first + side) for first, side in zip(begins, window.box, strict=True)))
+
+    def _wrap(self, vector: torch.Tensor, window: Window) -> None:
+        """Fill the rim around a torus with its periodic images, axis by axis."""
+        for axis, (reach, side) in enumerate(zip(self.stencil.reach, window.box, strict=True), start=2):
+            vector.narrow(axis, 0, reach).copy_(vector.narrow(axis, side, reach).clone())
+            vector.narrow(axis, reach + side, reach).copy_(vector.narrow(axis, reach, reach).clone())
 
 
 def _real(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -6,13 +6,15 @@ Both give, for many start sites, f(H)[element, start] from a window around each,
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import add, mod, mul
 from typing import Protocol
 
 import numpy as np
 
 from ennforce import threads
 from ennforce.electrons.kernels import LANES, chebyshev, rational, recursion
-from ennforce.electrons.stencil import Shift2, Stencil, Window
+from ennforce.electrons.stencil import Stencil, Window, strides
+from ennforce.lattice import Shift
 
 CHUNK = 64 * LANES  # most columns of one call of a kernel
 LOOKBACK = 4  # Lanczos steps whose results must agree
@@ -53,14 +55,15 @@ class Engine(Protocol):
 class Layout:
     """A stencil in the flat arrays of one window: what the kernels take."""
 
-    def __init__(self, stencil: Stencil, window: Window, shifts: tuple[Shift2, ...]) -> None:
-        self.window, self.reach = window, stencil.reach
-        self.box = (window.rows, window.columns)
-        stride = window.columns + 2 * self.reach[1]
-        size = (window.rows + 2 * self.reach[0]) * stride
+    def __init__(self, stencil: Stencil, window: Window, shifts: tuple[Shift, ...]) -> None:
+        self.window = window
+        reach, self.shape = np.array(stencil.reach), stencil.lattice.shape
+        outer = np.array(window.box) + 2 * reach
+        steps, size = strides(outer), int(outer.prod())
+        along = steps.tolist()
 
-        def flat(plane: int, shift: Shift2) -> int:
-            return plane * size + shift[0] * stride + shift[1]
+        def flat(plane: int, shift: Shift) -> int:
+            return plane * size + sum(map(mul, shift, along))
 
         uniform, varying = stencil.uniform, stencil.varying
         hops = [[flat(q - p, s) * LANES for q, s, _ in terms] for p, terms in enumerate(uniform)]
@@ -68,32 +71,38 @@ class Layout:
         varying_hops = [[flat(q - p, s) * LANES for q, s, _ in terms] for p, terms in enumerate(varying)]
         slots = [[slot * size * LANES for _, _, slot in terms] for terms in varying]
         self.terms, self.table = terms_of(hops, weights, varying_hops, slots, stencil.arrays.dtype)
-        height, self.width = stencil.shape
+        places = [tuple(map(add, window.centre, shift)) for shift in shifts]
         if window.torus:
-            rims = ((0, 0), (0, height - 1), (0, self.width - 1))
-            places = [((window.centre[0] + dy) % height, (window.centre[1] + dx) % self.width) for dy, dx in shifts]
+            places = [tuple(map(mod, place, self.shape)) for place in places]
+            margins = [(0, length - 1) for length in self.shape]
         else:
-            rims = ((0, 0), (window.centre[0],) * 2, (window.centre[1],) * 2)
-            places = [(window.centre[0] + dy, window.centre[1] + dx) for dy, dx in shifts]
-        padded = np.pad(stencil.arrays, rims, mode="wrap")
-        self.padded = (padded.shape[2], padded.shape[1] * padded.shape[2])
-        self.arrays = padded.ravel()
-        first = self.reach[0] * stride + self.reach[1]
+            margins = [(centre, centre) for centre in window.centre]
+        padded = np.pad(stencil.arrays, [(0, 0), *margins], mode="wrap")
+        self.arrays, self.steps = padded.ravel(), strides(padded.shape[1:])
+        first = flat(0, stencil.reach)
+        begins = np.indices((*window.box[:-1], 1)).reshape(len(window.box), -1)
+        self.rows = np.stack([first + steps @ begins, self.steps @ begins], axis=1)
+        self.rim = np.zeros((0, 2), dtype=np.int64)
+        if window.torus:
+            around = np.indices(tuple(outer)).reshape(len(outer), -1)
+            images = (around - reach[:, None]) % np.array(window.box)[:, None] + reach[:, None]
+            self.rim = np.stack([steps @ around, steps @ images], axis=1)[(around != images).any(axis=0)]
+        self.sizes = (window.box[-1], size, padded[0].size)
         self.starts = [first + flat(orbital, window.centre) for orbital in range(stencil.orbitals)]
         self.elements = np.array([first + flat(plane, place) for place in places for plane in range(stencil.planes)])
 
     def origins(self, sites: np.ndarray) -> np.ndarray:
         """Where the windows of some sites begin in the padded arrays; the last site repeated to whole LANES."""
-        rows, columns = np.divmod(sites, self.width)
-        return np.pad(rows * self.padded[0] + columns, (0, -len(sites) % LANES), mode="edge")
+        origins = self.steps @ np.array(np.unravel_index(sites, self.shape))
+        return np.pad(origins, (0, -len(sites) % LANES), mode="edge")
 
     def lanczos(self, origins: np.ndarray, start: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Lanczos coefficients alpha, beta (steps, columns), and the vectors' wanted elements (steps, elements, columns)."""
         alphas, betas = np.empty((2, steps, len(origins)))
         vectors = np.empty((steps, len(self.elements), len(origins)))
         recursion(
-            self.arrays, self.padded, origins, self.terms, self.table, self.box, self.reach, self.window.spans,
-            self.window.torus, start, self.elements, steps, alphas, betas, vectors,
+            self.arrays, self.sizes, self.rows, self.rim, origins, self.terms, self.table, self.window.spans, start, self.elements,
+            steps, alphas, betas, vectors,
         )  # fmt: skip
         return alphas, betas, vectors
 
@@ -114,8 +123,8 @@ def terms_of(hops: list, weights: list, varying_hops: list, places: list, dtype:
 class _Local:
     """What the two engines share."""
 
-    def __init__(self, stencil: Stencil, shifts: tuple[Shift2, ...]) -> None:
-        self.stencil, self.shifts = stencil, ((0, 0), *shifts)
+    def __init__(self, stencil: Stencil, shifts: tuple[Shift, ...]) -> None:
+        self.stencil, self.shifts = stencil, (stencil.zero, *shifts)
         self._layouts: dict[int, Layout] = {}
 
     def _layout(self, window: Window) -> Layout:
@@ -127,7 +136,7 @@ class _Local:
 class ChebyshevEngine(_Local):
     """f(H) = sum_m functions[f, m] T_m(H~); ``stencil`` is of the scaled H~, whose dtype is the recursion's."""
 
-    def __init__(self, stencil: Stencil, shifts: tuple[Shift2, ...], functions: np.ndarray) -> None:
+    def __init__(self, stencil: Stencil, shifts: tuple[Shift, ...], functions: np.ndarray) -> None:
         super().__init__(stencil, shifts)
         self.functions = np.ascontiguousarray(np.pad(functions, ((0, 0), (0, functions.shape[1] % 2))))
         # With one orbital and no bonds, the start's own element is all: two moments a step.
@@ -153,8 +162,8 @@ class ChebyshevEngine(_Local):
             values = np.empty((len(self.functions), len(layout.elements), len(origins)))
             trace = np.zeros(self.functions.shape[1] if wanted else 0)
             worst = chebyshev(
-                layout.arrays, layout.padded, origins, len(chunk), layout.terms, layout.table, layout.box, layout.reach,
-                window.spans, window.torus, start, layout.elements, self.functions, self.doubling, values, trace,
+                layout.arrays, layout.sizes, layout.rows, layout.rim, origins, len(chunk), layout.terms, layout.table,
+                window.spans, start, layout.elements, self.functions, self.doubling, values, trace,
             )  # fmt: skip
             return values[..., : len(chunk)], trace, worst
 
@@ -173,7 +182,7 @@ class RecursionEngine(_Local):
     """
 
     def __init__(
-        self, stencil: Stencil, shifts: tuple[Shift2, ...], poles: np.ndarray, residues: np.ndarray, constant: float,
+        self, stencil: Stencil, shifts: tuple[Shift, ...], poles: np.ndarray, residues: np.ndarray, constant: float,
         mu: float, temperature: float, steps: int, tolerance: float, resonant: float, fallback: Engine,
     ) -> None:  # fmt: skip
         super().__init__(stencil, shifts)

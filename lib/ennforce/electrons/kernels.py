@@ -18,43 +18,38 @@ U = np.uint64
 
 
 @numba.njit(fastmath=FAST, nogil=True)
-def gather(arrays, padded_columns, padded_sites, origins, box, reach, coefficients):  # pragma: no cover (compiled)
+def gather(arrays, sizes, rows, origins, coefficients):  # pragma: no cover (compiled)
     """The windows' own coefficients: (slot, site of the window with its rim, lane), flat."""
-    rows, columns = box
-    stride = columns + 2 * reach[1]
-    size = (rows + 2 * reach[0]) * stride
-    for slot in range(len(arrays) // padded_sites):
-        for row in range(rows):
+    columns, size, padded = sizes
+    for slot in range(len(arrays) // padded):
+        for row in range(len(rows)):
             for column in range(columns):
-                here = (slot * size + (row + reach[0]) * stride + column + reach[1]) * LANES
-                source = slot * padded_sites + row * padded_columns + column
+                here = (slot * size + rows[row, 0] + column) * LANES
+                source = slot * padded + rows[row, 1] + column
                 for lane in range(LANES):
                     coefficients[U(here + lane)] = arrays[U(source + origins[lane])]
 
 
 @numba.njit(fastmath=FAST, nogil=True)
-def advance(new, old, coefficients, terms, table, box, reach, spans, factor, norms, overlaps, sums):  # pragma: no cover (compiled)
+def advance(new, old, coefficients, terms, table, size, rows, spans, factor, norms, overlaps, sums):  # pragma: no cover (compiled)
     """old becomes factor H new - old on the sites of ``spans``; norms and overlaps (None: not wanted) gain <old|old>, <old|new>.
 
     A few terms a plane come as ``terms``, tuples, which the compiler unrolls; many, whose long sums it would not vectorise, as
     arrays in ``table`` (else None).
     """
     if table is not None:
-        advance_many(new, old, coefficients, table, box, reach, spans, factor, norms, overlaps, sums)
+        advance_many(new, old, coefficients, table, size, rows, spans, factor, norms, overlaps, sums)
     else:
-        advance_few(new, old, coefficients, terms, box, reach, spans, factor, norms, overlaps)
+        advance_few(new, old, coefficients, terms, size, rows, spans, factor, norms, overlaps)
 
 
 @numba.njit(fastmath=FAST, nogil=True)
-def advance_few(new, old, coefficients, terms, box, reach, spans, factor, norms, overlaps):  # pragma: no cover (compiled)
+def advance_few(new, old, coefficients, terms, size, rows, spans, factor, norms, overlaps):  # pragma: no cover (compiled)
     offsets, elements, varying_offsets, slots = terms
-    rows, columns = box
-    stride = columns + 2 * reach[1]
-    size = (rows + 2 * reach[0]) * stride
     for plane in range(len(offsets)):
         hops, weights, varying_hops, places = offsets[plane], elements[plane], varying_offsets[plane], slots[plane]
-        for row in range(rows):
-            row_start = plane * size + (row + reach[0]) * stride + reach[1]
+        for row in range(len(rows)):
+            row_start = plane * size + rows[row, 0]
             for site in range(row_start + spans[row, 0], row_start + spans[row, 1]):
                 local = (site - plane * size) * LANES
                 start = site * LANES
@@ -73,14 +68,11 @@ def advance_few(new, old, coefficients, terms, box, reach, spans, factor, norms,
 
 
 @numba.njit(fastmath=FAST, nogil=True)
-def advance_many(new, old, coefficients, terms, box, reach, spans, factor, norms, overlaps, sums):  # pragma: no cover (compiled)
+def advance_many(new, old, coefficients, terms, size, rows, spans, factor, norms, overlaps, sums):  # pragma: no cover (compiled)
     offsets, elements, varying_offsets, slots = terms
-    rows, columns = box
-    stride = columns + 2 * reach[1]
-    size = (rows + 2 * reach[0]) * stride
     for plane in range(len(offsets)):
-        for row in range(rows):
-            row_start = plane * size + (row + reach[0]) * stride + reach[1]
+        for row in range(len(rows)):
+            row_start = plane * size + rows[row, 0]
             for site in range(row_start + spans[row, 0], row_start + spans[row, 1]):
                 local = (site - plane * size) * LANES
                 start = site * LANES
@@ -121,38 +113,33 @@ def advance_many(new, old, coefficients, terms, box, reach, spans, factor, norms
 
 
 @numba.njit(nogil=True)
-def wrap(vector, planes, box, reach):  # pragma: no cover (compiled)
+def wrap(vector, planes, size, rim):  # pragma: no cover (compiled)
     """Fill the rim around a torus with its periodic images."""
-    rows, columns = box
-    stride = columns + 2 * reach[1]
-    size = (rows + 2 * reach[0]) * stride
     for plane in range(planes):
-        for row in range(rows + 2 * reach[0]):
-            for column in range(stride):
-                if reach[0] <= row < rows + reach[0] and reach[1] <= column < columns + reach[1]:
-                    continue
-                inner = ((row - reach[0]) % rows + reach[0]) * stride + (column - reach[1]) % columns + reach[1]
-                source, target = (plane * size + inner) * LANES, (plane * size + row * stride + column) * LANES
-                vector[target : target + LANES] = vector[source : source + LANES]
+        for n in range(len(rim)):
+            target, source = (plane * size + rim[n, 0]) * LANES, (plane * size + rim[n, 1]) * LANES
+            vector[target : target + LANES] = vector[source : source + LANES]
 
 
 @numba.njit(fastmath=FAST, nogil=True, cache=True)
 def chebyshev(
-    arrays, padded, origins, count, terms, table, box, reach, spans, torus, start, elements, functions, doubling, values, trace
+    arrays, sizes, rows, rim, origins, count, terms, table, spans, start, elements, functions, doubling, values, trace
 ):  # pragma: no cover (compiled)
     """Elements of functions of H, summed on the way: values[f, e, n] = sum_m functions[f, m] <element e|T_m|start> for column n.
 
-    arrays: coefficients on the torus with a rim for the windows, flat, of the recursion's dtype; padded: (columns, sites) of one of
-    them; origins: where each column's window begins in them, in whole multiples of LANES, the first ``count`` of them wanted.
-    start, elements: places in the window.
+    arrays: coefficients on the torus padded for the windows, flat, of the recursion's dtype; sizes: columns of a window, sites of a
+    window with its rim, sites of a padded array. rows: where each row of a window begins, in the window and, from its origin, in
+    the padded arrays; rim: places around a torus and the places they are images of, none around other windows. origins: where each
+    column's window begins in the arrays, in whole multiples of LANES, the first ``count`` of them wanted. start, elements: places
+    in the window.
     doubling (None or True): the only element is the start itself, and <T_m|T_m>, <T_m+1|T_m> give two moments a step.
     trace: (order) gains the start's own moments, summed over columns; empty where not wanted. Returns the largest last moment.
     """
     planes = len(terms[0])
     if table is not None:
         planes = len(table[0])
-    slots = len(arrays) // padded[1]
-    size = (box[0] + 2 * reach[0]) * (box[1] + 2 * reach[1])
+    size = sizes[1]
+    slots = len(arrays) // sizes[2]
     one = arrays.dtype.type(1.0)
     order = functions.shape[1]
     coefficients = np.zeros(slots * size * LANES, arrays.dtype)
@@ -162,7 +149,7 @@ def chebyshev(
     first = np.empty(LANES)
     worst = 0.0
     for batch in range(0, len(origins), LANES):
-        gather(arrays, padded[0], padded[1], origins[batch : batch + LANES], box, reach, coefficients)
+        gather(arrays, sizes, rows, origins[batch : batch + LANES], coefficients)
         old[:] = 0.0
         new[:] = 0.0
         new[start * LANES : (start + 1) * LANES] = one
@@ -174,13 +161,12 @@ def chebyshev(
             trace[0] += min(LANES, count - batch)
         if doubling is not None:
             for m in range(order // 2):
-                if torus:
-                    wrap(new, planes, box, reach)
+                wrap(new, planes, size, rim)
                 norms[:] = 0.0
                 overlaps[:] = 0.0
                 factor = one if m == 0 else one + one
                 level = spans[min(m + 1, len(spans) - 1)]
-                advance(new, old, coefficients, terms, table, box, reach, level, factor, norms, overlaps, sums)
+                advance(new, old, coefficients, terms, table, size, rows, level, factor, norms, overlaps, sums)
                 old, new = new, old
                 for lane in range(LANES):
                     if m == 0:
@@ -199,10 +185,9 @@ def chebyshev(
                         worst = abs(even)
         else:
             for m in range(1, order):
-                if torus:
-                    wrap(new, planes, box, reach)
+                wrap(new, planes, size, rim)
                 factor = one if m == 1 else one + one
-                advance(new, old, coefficients, terms, table, box, reach, spans[min(m, len(spans) - 1)], factor, None, None, sums)
+                advance(new, old, coefficients, terms, table, size, rows, spans[min(m, len(spans) - 1)], factor, None, None, sums)
                 old, new = new, old
                 for e in range(len(elements)):
                     for lane in range(LANES):
@@ -219,7 +204,7 @@ def chebyshev(
 
 @numba.njit(fastmath=FAST, nogil=True, cache=True)
 def recursion(
-    arrays, padded, origins, terms, table, box, reach, spans, torus, start, elements, steps, alphas, betas, vectors
+    arrays, sizes, rows, rim, origins, terms, table, spans, start, elements, steps, alphas, betas, vectors
 ):  # pragma: no cover (compiled)
     """Lanczos steps from the start site: alphas, betas (steps, n) of the tridiagonal H and vectors (steps, e, n) at the elements.
 
@@ -228,8 +213,8 @@ def recursion(
     planes = len(terms[0])
     if table is not None:
         planes = len(table[0])
-    slots = len(arrays) // padded[1]
-    size = (box[0] + 2 * reach[0]) * (box[1] + 2 * reach[1])
+    size = sizes[1]
+    slots = len(arrays) // sizes[2]
     one = arrays.dtype.type(1.0)
     coefficients = np.zeros(slots * size * LANES, arrays.dtype)
     old = np.zeros(planes * size * LANES, arrays.dtype)
@@ -237,7 +222,7 @@ def recursion(
     overlaps, sums = np.empty(LANES, arrays.dtype), np.empty(LANES, arrays.dtype)
     alpha, beta = np.empty(LANES, arrays.dtype), np.empty(LANES, arrays.dtype)
     for batch in range(0, len(origins), LANES):
-        gather(arrays, padded[0], padded[1], origins[batch : batch + LANES], box, reach, coefficients)
+        gather(arrays, sizes, rows, origins[batch : batch + LANES], coefficients)
         old[:] = 0.0
         new[:] = 0.0
         new[start * LANES : (start + 1) * LANES] = one
@@ -245,34 +230,32 @@ def recursion(
             for e in range(len(elements)):
                 for lane in range(LANES):
                     vectors[k, e, batch + lane] = new[U(elements[e] * LANES + lane)]
-            if torus:
-                wrap(new, planes, box, reach)
+            wrap(new, planes, size, rim)
             # `old` comes in as beta v_(k-1) and leaves as H v_k - beta v_(k-1).
             overlaps[:] = 0.0
             level = spans[min(k + 1, len(spans) - 1)]
-            advance(new, old, coefficients, terms, table, box, reach, level, one, None, overlaps, sums)
+            advance(new, old, coefficients, terms, table, size, rows, level, one, None, overlaps, sums)
             for lane in range(LANES):
                 alpha[lane] = overlaps[lane]
                 alphas[k, batch + lane] = alpha[lane]
-            orthogonalise(old, new, alpha, planes, box, reach, level, beta)
+            orthogonalise(old, new, alpha, planes, size, rows, level, beta)
             for lane in range(LANES):
                 beta[lane] = np.sqrt(beta[lane])
                 if not beta[lane] > 1e-5:
                     beta[lane] = 0.0
                 betas[k, batch + lane] = beta[lane]
                 overlaps[lane] = one / beta[lane] if beta[lane] > 0.0 else 0.0
-            rescale(old, new, overlaps, beta, planes, box, reach, level)
+            rescale(old, new, overlaps, beta, planes, size, rows, level)
             old, new = new, old
 
 
 @numba.njit(fastmath=FAST, nogil=True)
-def orthogonalise(old, new, alpha, planes, box, reach, spans, norms):  # pragma: no cover (compiled)
+def orthogonalise(old, new, alpha, planes, size, rows, spans, norms):  # pragma: no cover (compiled)
     """old -= alpha new, and the squares of what is left."""
     norms[:] = 0.0
-    stride = box[1] + 2 * reach[1]
     for plane in range(planes):
-        for row in range(box[0]):
-            row_start = (plane * (box[0] + 2 * reach[0]) + row + reach[0]) * stride + reach[1]
+        for row in range(len(rows)):
+            row_start = plane * size + rows[row, 0]
             for site in range(row_start + spans[row, 0], row_start + spans[row, 1]):
                 for lane in range(LANES):
                     value = old[U(site * LANES + lane)] - alpha[U(lane)] * new[U(site * LANES + lane)]
@@ -281,12 +264,11 @@ def orthogonalise(old, new, alpha, planes, box, reach, spans, norms):  # pragma:
 
 
 @numba.njit(fastmath=FAST, nogil=True)
-def rescale(old, new, inverse, beta, planes, box, reach, spans):  # pragma: no cover (compiled)
+def rescale(old, new, inverse, beta, planes, size, rows, spans):  # pragma: no cover (compiled)
     """old / beta is the next Lanczos vector; new times beta enters the step after it."""
-    stride = box[1] + 2 * reach[1]
     for plane in range(planes):
-        for row in range(box[0]):
-            row_start = (plane * (box[0] + 2 * reach[0]) + row + reach[0]) * stride + reach[1]
+        for row in range(len(rows)):
+            row_start = plane * size + rows[row, 0]
             for site in range(row_start + spans[row, 0], row_start + spans[row, 1]):
                 for lane in range(LANES):
                     old[U(site * LANES + lane)] *= inverse[U(lane)]

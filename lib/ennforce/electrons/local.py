@@ -16,7 +16,7 @@ from ennforce.electrons.engines import SHORT_CHUNK, ChebyshevEngine, SpectrumErr
 from ennforce.electrons.exact import fermi, potential_per_state, solve_chemical_potential
 from ennforce.electrons.kernels import rational
 from ennforce.electrons.poles import few_poles
-from ennforce.electrons.stencil import Stencil, Window, two_axes, whole_torus, window_around
+from ennforce.electrons.stencil import Stencil, Window, whole_torus, window_around
 from ennforce.models import DensityMatrix, Hamiltonian
 
 DTYPE = np.float32  # of the recursions, whose rounding is far below the errors of any fixed effort worth its name
@@ -73,8 +73,8 @@ def _within_bounds(model: Hamiltonian, fields: np.ndarray, effort: Effort, energ
 def window_of(stencil: Stencil, radius: int) -> Window:
     """The window of a radius around a site, or the whole torus where that window does not fit."""
     window = window_around(stencil.lattice.name, radius, stencil.shifts)
-    height, width = stencil.shape
-    return window if window.columns < width and (window.rows < height or height == 1) else whole_torus(stencil.shape)
+    fits = all(side < length for side, length in zip(window.box, stencil.lattice.shape, strict=True))
+    return window if fits else whole_torus(stencil.lattice.shape)
 
 
 def _by_moments(
@@ -82,7 +82,7 @@ def _by_moments(
 ) -> tuple[DensityMatrix, float | None]:
     temperature, order = model.temperature, effort.order or 0
     scaled, window = stencil.scaled(bounds.a, bounds.b, DTYPE), window_of(stencil, effort.radius)
-    sites, shifts = np.arange(model.lattice.num_sites), tuple(two_axes(shift) for shift in model.density_bonds)
+    sites, shifts = np.arange(model.lattice.num_sites), model.density_bonds
     mu = model.chemical_potential
     if model.filling is not None:
         moments = ChebyshevEngine(scaled, (), np.zeros((1, order))).moments(sites, window)[:order] / len(sites)
@@ -108,7 +108,7 @@ def _by_steps(model: Hamiltonian, stencil: Stencil, effort: Effort, energy: bool
     mu = model.chemical_potential
     bounds = gershgorin_window(stencil)  # a wider spectrum needs a fraction of a pole more: less than tight bounds cost
     poles, residues, constant = few_poles(effort.poles, bounds.a + abs(mu - bounds.b), model.temperature, mu)
-    engine = _Steps(stencil.scaled(1.0, 0.0, DTYPE), tuple(two_axes(shift) for shift in model.density_bonds))
+    engine = _Steps(stencil.scaled(1.0, 0.0, DTYPE), model.density_bonds)
     window = window_of(stencil, effort.radius)
     values = engine.values(np.arange(model.lattice.num_sites), window, effort.steps or 0, poles, residues, constant)
     return stencil.density_matrix(values, model.density_bonds), None

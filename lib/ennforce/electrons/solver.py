@@ -19,7 +19,7 @@ from ennforce.electrons.engines import ChebyshevEngine, Engine, RecursionEngine,
 from ennforce.electrons.exact import ExactElectrons, broadened, fermi, fermi_partner, potential_per_state
 from ennforce.electrons.filling import ROUNDS, Bracket, NumberCurve, spread
 from ennforce.electrons.poles import fermi_poles
-from ennforce.electrons.stencil import Shift2, Stencil, two_axes, window_around
+from ennforce.electrons.stencil import Stencil, window_around
 from ennforce.electrons.windows import STARTS, Choice, Radius, TooDear, Windows
 from ennforce.models import DensityMatrix, Hamiltonian
 
@@ -127,7 +127,7 @@ class _Solution:
     ) -> None:
         self.model, self.stencil, self.bounds, self.tolerance, self.device = model, stencil, bounds, tolerance, device
         self.method, self.dtype = method, np.dtype(dtype).type
-        self.shifts: tuple[Shift2, ...] = tuple(two_axes(shift) for shift in model.density_bonds)
+        self.shifts = model.density_bonds
         # Real and imaginary parts are each held to the tolerance: together they may err by root two.
         part = tolerance / (np.sqrt(2.0) if stencil.planes > stencil.orbitals else 1.0)
         self.expansion, self.truncation = EXPANSION_SHARE * part, (1.0 - EXPANSION_SHARE) * part

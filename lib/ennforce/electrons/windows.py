@@ -73,14 +73,12 @@ class Windows:
 
     def window(self, radius: Radius) -> Window:
         if radius is None:
-            return whole_torus(self.stencil.shape)
+            return whole_torus(self.stencil.lattice.shape)
         return window_around(self.stencil.lattice.name, radius, self.stencil.shifts)
 
     def fits(self, radius: int) -> bool:
         """Whether the window leaves room on the torus: else paths that wind around it would be missed."""
-        window = self.window(radius)
-        height, width = self.stencil.shape
-        return window.columns < width and (window.rows < height or window.rows == height == 1)
+        return all(side < length for side, length in zip(self.window(radius).box, self.stencil.lattice.shape, strict=True))
 
     def ladder(self, radius: int) -> Iterator[Radius]:
         """``radius`` and ever wider ones, in steps of one and a half; at last the whole torus, where that is not too large."""
