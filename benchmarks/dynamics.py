@@ -23,12 +23,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from machine import description
 
-from ennforce.analysis.structure import OrderObserver
 from ennforce.dynamics import Langevin, State
 from ennforce.forces import NetworkForces
 from ennforce.lattice import Lattice
 from ennforce.models import Holstein
 from ennforce.networks import Architecture, build
+from ennforce.observables import Observer, observables_of
 from ennforce.sections import Network
 from ennforce.tables import as_csv, as_markdown
 from ennforce.workflow import set_threads
@@ -62,7 +62,7 @@ def measure(size: int, replicas: int, threads: int, steps: int) -> dict:
     clock = [time.perf_counter()]
     last = Langevin(forces, **BATH).run(state, steps + 1, clocked)
     sites = replicas * size * size
-    observer = OrderObserver(model.lattice, 1.0, model.classical_energy)
+    observer = Observer(model, observables_of(model))
     observer(last.fields[:1], last.momenta[:1], last.replicas[:1])
     started = time.perf_counter()
     observer(last.fields, last.momenta, last.replicas)

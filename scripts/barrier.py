@@ -13,7 +13,7 @@ def main(node: Node) -> None:
     model = from_parameters(node.params["model"])
     temperature = node.params["temperature"]
     potential = ExactForces(model)
-    amplitude = ordered_amplitude(potential, model.lattice, node.params["guess"])
+    amplitude = ordered_amplitude(potential, model.ordered_guess())
     result: dict = {"amplitude": amplitude, "temperature": temperature, "walls": {}}
     for name, (sign, site) in walls(model.lattice).items():
         path = flip_path(potential, model.lattice, sign, site, amplitude, POINTS)

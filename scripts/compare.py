@@ -8,7 +8,7 @@ from ennforce.io import provenance, read_dataset, write_json
 from ennforce.tables import write_table
 from ennforce.workflow import Node, run_node
 
-VARIABLES = ["correlation", "structure_factor", "wall_density", "order", "field_square", "kinetic_temperature"]
+VARIABLES = ["correlation", "structure_factor"]
 
 
 def main(node: Node) -> None:

@@ -26,6 +26,7 @@ def main(node: Node) -> None:
     seed = node.seed(5)
     state = State(start["fields"].values, start["momenta"].values, 0, seed, start["replica"].values)
     steps = round(p["time"] / bath["dt"])
+    axes = tuple(range(1, state.fields.ndim))
     recorded = [0, *equally_spaced_steps(steps, p["observations"]).tolist()]
     runs = []
     for ensemble, friction in (("NVE", 0.0), ("NVT", bath["friction"])):
@@ -34,9 +35,9 @@ def main(node: Node) -> None:
         def observe(state: State, ensemble=ensemble, energies=energies, temperatures=temperatures) -> None:
             if state.step not in recorded:
                 return
-            temperatures.append((state.momenta**2).mean(axis=(1, 2)) / bath["mass"])
+            temperatures.append((state.momenta**2).mean(axis=axes) / bath["mass"])
             momenta = state.momenta + 0.5 * bath["dt"] * forces.forces(state.fields)  # at the time of the fields
-            kinetic = 0.5 * (momenta**2).mean(axis=(1, 2)) / bath["mass"]
+            kinetic = 0.5 * model.components * (momenta**2).mean(axis=axes) / bath["mass"]
             energies.append(exact.grand_potential(state.fields) / model.lattice.num_sites + kinetic)
             node.progress(state.step + 1, steps + 1, ensemble)
 

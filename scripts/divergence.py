@@ -21,7 +21,7 @@ def main(node: Node) -> None:
     p, bath = node.params, node.params["bath"]
     model = from_parameters(p["model"])
     seed = node.seed(6)
-    start = State.before_quench(model.lattice, np.arange(p["replicas"]), seed, bath)
+    start = State.before_quench(model, np.arange(p["replicas"]), seed, bath)
     kick = p["perturbation"] * np.random.default_rng(seed).normal(size=start.fields.shape)
     disturbed = replace(start, fields=start.fields + kick)
     steps = round(p["time"] / bath["dt"])
@@ -42,11 +42,15 @@ def main(node: Node) -> None:
     loose, tight = (fields_along(solver, start) for solver in solvers)
     pairs = {"network, disturbed": (learned, nearby), "network, KPM": (learned, tight), "KPM, KPM": (loose, tight)}
     time = np.array([0, *recorded]) * bath["dt"]
-    distances = {name: np.sqrt(((a - b) ** 2).mean(axis=(2, 3))).T for name, (a, b) in pairs.items()}
+    distances = {name: np.sqrt(((a - b) ** 2).mean(axis=tuple(range(2, a.ndim)))).T for name, (a, b) in pairs.items()}
     coordinates = {"pair": list(pairs), "replica": start.replicas, "time": time}
     result = xr.Dataset({"distance": (("pair", "replica", "time"), np.array(list(distances.values())))}, coordinates)
     result["distance"].attrs = {"long_name": "rms difference of the fields", "units": "1"}
-    result["spread"] = (("time",), np.sqrt(2.0 * (tight**2).mean(axis=(1, 2, 3))), {"long_name": "rms of unrelated fields"})
+    result["spread"] = (
+        ("time",),
+        np.sqrt(2.0 * (tight**2).mean(axis=tuple(range(1, tight.ndim)))),
+        {"long_name": "rms of unrelated fields"},
+    )
     result.attrs = provenance(
         node.parents, model=p["model"], bath=bath, seed=p["seed"], solver="network, kpm", tolerance=p["tolerance"]
     )

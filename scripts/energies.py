@@ -14,7 +14,7 @@ def main(node: Node) -> None:
     model = from_parameters(p["model"])
     forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
     ensemble = read_dataset(node.input["ensemble"], ["fields"])
-    fields = ensemble["fields"].transpose("replica", "snapshot_time", "y", "x")
+    fields = ensemble["fields"].transpose("replica", "snapshot_time", ...)
     energies = []
     for n, replica in enumerate(fields.values.astype(float)):
         energies.append(forces.grand_potential(replica) / model.lattice.num_sites)

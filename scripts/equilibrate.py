@@ -16,11 +16,11 @@ def main(node: Node) -> None:
     forces = KPMForces(model, p["tolerance"], sampled=True, margin=p["margin"], method=p["method"])
     seed = node.seed(4)
     ordered = {"initial_sigma": p["sigma"], "initial_order": p["order"], "initial_temperature": bath["temperature"]}
-    start = State.before_quench(model.lattice, np.arange(p["replicas"]), seed, {**bath, **ordered})
+    start = State.before_quench(model, np.arange(p["replicas"]), seed, {**bath, **ordered})
     engine = Langevin.in_bath(forces, bath)
     steps = round(p["time"] / bath["dt"])
     end = engine.run(start, steps, lambda state: node.progress(state.step, steps))
-    dims = ("replica", "y", "x")
+    dims = ("replica", *model.space.axes(model.lattice))
     variables = {
         "fields": (dims, end.fields, {"long_name": "field", "units": "1"}),
         "momenta": (dims, end.momenta, {"long_name": "momentum of half a step before", "units": "1"}),

@@ -5,14 +5,13 @@ import xarray as xr
 
 from ennforce.analysis.comparison import paired
 from ennforce.analysis.ensemble import bootstrap_weights, standard_error
-from ennforce.analysis.equilibrium import TITLES, averages, histograms, integrated_autocorrelation, stationary
+from ennforce.analysis.equilibrium import averages, histograms, integrated_autocorrelation, stationary, stationary_numbers, symbols
 from ennforce.analysis.intervals import half_width, jackknife, leave_one_out
 from ennforce.analysis.swaps import curve_test, p_values, swaps
 from ennforce.io import inherited, provenance, read_dataset, write_dataset, write_json
 from ennforce.tables import write_table
 from ennforce.workflow import Node, run_node
 
-VARIABLES = ["order", "field_square", "kinetic_temperature", "fields"]
 ENGINES = ("network", "kpm")
 BINS = 60
 SWAPS = 4096
@@ -21,7 +20,7 @@ SWAPS = 4096
 def main(node: Node) -> None:
     p, rng = node.params, np.random.default_rng(node.params["seed"])
     states = [
-        [stationary(read_dataset(path, VARIABLES), p["discard"]) for path in paths]
+        [stationary(read_dataset(path, ["order", "fields"]), p["discard"]) for path in paths]
         for paths in zip(*(node.input[engine] for engine in ENGINES), strict=True)
     ]
     largest = 1.05 * max(float(abs(state["fields"]).max()) for pair in states for state in pair)
@@ -29,22 +28,22 @@ def main(node: Node) -> None:
     replicas = states[0][0].sizes["replica"]
     resampled, signs = bootstrap_weights(replicas, p["bootstrap"], rng), swaps(replicas, SWAPS, rng)
     rows, statistics, densities, errors = [], {}, [], []
-    removed, claims = leave_one_out(replicas), len(TITLES) * len(p["temperatures"])
+    flat, removed = np.full((1, replicas), 1.0 / replicas), leave_one_out(replicas)
+    titles = symbols(states[0][0])
+    claims = len(titles) * len(p["temperatures"])
     for temperature, pair in zip(p["temperatures"], states, strict=True):
-        sites = pair[0].sizes["y"] * pair[0].sizes["x"]
-        both = paired(*pair, VARIABLES)
-        flat = np.full((1, replicas), 1.0 / replicas)
-        means = [averages(state, flat, temperature, sites) for state in pair]
-        spreads = [averages(state, resampled, temperature, sites) for state in pair]
+        both = paired(*pair, stationary_numbers(pair[0]))
+        means = [averages(state, flat, temperature) for state in pair]
+        spreads = [averages(state, resampled, temperature) for state in pair]
         interval = float(pair[0]["time"][1] - pair[0]["time"][0])
-        without = [averages(state, removed, temperature, sites) for state in pair]
+        without = [averages(state, removed, temperature) for state in pair]
         taus = [interval * integrated_autocorrelation(abs(state["order"]).transpose("replica", "time").values) for state in pair]
-        for name in TITLES:
+        for name in titles:
             values = [float(mean[name][0]) for mean in means]
             widths = [float(standard_error(spread[name], replicas)) for spread in spreads]
             key = f"{name} at T = {temperature:g}"
-            statistics[key] = curve_test(lambda w, n=name, b=both, t=temperature, s=sites: averages(b, w, t, s)[n], signs)[0]
-            row = {"temperature": temperature, "observable": name}
+            statistics[key] = curve_test(lambda w, n=name, b=both, t=temperature: averages(b, w, t)[n], signs)[0]
+            row = {"temperature": temperature, "observable": name, "symbol": titles[name]}
             for engine, value, width, tau in zip(ENGINES, values, widths, taus, strict=True):
                 row |= {engine: value, f"{engine}_error": width, f"{engine}_autocorrelation_time_of_order": tau}
             difference, error = jackknife(without[0][name] - without[1][name])

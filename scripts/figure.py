@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ennforce.figures import style
 from ennforce.io import DataError, read_dataset, read_json
+from ennforce.models import from_parameters
 from ennforce.workflow import Node, run_node
 
 READERS = {".nc": read_dataset, ".json": read_json}
@@ -16,9 +17,12 @@ def read(files: str | list[str]):
 
 def main(node: Node) -> None:
     figure = import_module(f"ennforce.figures.{node.wildcards['name']}")
+    settings = dict(node.params["settings"])
+    if "model" in settings:
+        settings["model"] = from_parameters(settings["model"])
     given = {name: read(files) for name, files in node.input.items()}
     try:
-        drawing = figure.draw(**given, **node.params["settings"])
+        drawing = figure.draw(**given, **settings)
     except KeyError as missing:
         files = ", ".join(node.parents)
         raise DataError(f"{missing} is in none of {files}: they were written by something else; make them again") from missing

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from ennforce import processes
-from ennforce.analysis.structure import OrderObserver
 from ennforce.dynamics import Recorder, log_spaced_steps
 from ennforce.dynamics.distributed import quench_in_slabs
 from ennforce.forces import NetworkForces
 from ennforce.io import file_digest, provenance, read_json, text_digest, write_dataset
+from ennforce.observables import Observer, observables_of
 from ennforce.sections import Bath
 from ennforce.workflow import set_threads
 
@@ -24,7 +24,9 @@ from ennforce.workflow import set_threads
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="folder of the trained network")
-    parser.add_argument("--shape", type=int, nargs=2, metavar=("LY", "LX"), required=True, help="even lengths; rows are shared out")
+    parser.add_argument(
+        "--shape", type=int, nargs="+", metavar="LENGTH", required=True, help="even lengths, LY LX; rows are shared out"
+    )
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True, help="NetCDF file of observables and snapshots")
     parser.add_argument("--seed", type=int, default=1)
@@ -42,23 +44,26 @@ def main() -> None:
 def run(options: argparse.Namespace) -> None:
     set_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     forces = NetworkForces.load(options.model)
-    shape, model = tuple(options.shape), forces.model.resized(*options.shape)
+    model = forces.model.resized(*options.shape)
     bath = Bath(**{**read_json(options.model / "model.json")["bath"], **options.bath}).model_dump()
     observed = log_spaced_steps(1, options.steps, options.observations)
     kept = log_spaced_steps(max(1, options.steps // 100), options.steps, options.snapshots)
-    observer = OrderObserver(model.lattice, bath["mass"], model.classical_energy)
+    observer = Observer(model, observables_of(model), bath["mass"])
     facts = {"model": model.parameters(), "bath": bath, "engine": "network", "seed": options.seed}
     weights = options.model / "weights.pt"
     # Named by all that decides the result, so that a state is never taken for another's.
     checkpoint = options.output.with_suffix(f".{text_digest([facts, file_digest(weights), list(observed), list(kept)])}.resume")
-    recorder = Recorder(lambda state: observer(state.fields, state.momenta, state.replicas), observed, kept, bath["dt"], checkpoint)
+    recorder = Recorder(
+        lambda state: observer(state.fields, state.momenta, state.replicas), observed, kept, bath["dt"], checkpoint,
+        axes=model.space.axes(model.lattice),
+    )  # fmt: skip
 
     def say(text: str, *numbers: int) -> None:
         if processes.number() == 0:
             logging.info(text, *numbers)
 
     quench_in_slabs(
-        forces, max(1, forces.network.radius), shape, np.array([0]), options.seed, bath, options.steps, recorder,
+        forces, max(1, forces.network.radius), model, np.array([0]), options.seed, bath, options.steps, recorder,
         options.checkpoint_every,
         resumed=lambda step: say("goes on from step %d", step),
         progress=lambda step, total: say("step %d of %d", step, total) if step in observed else None,

@@ -11,7 +11,7 @@ def main(node: Node) -> None:
     p = node.params["analysis"]
     ensemble = read_dataset(node.input["ensemble"], ["length_half_mean"])
     result = growth(
-        ensemble, box=node.params["box"], first_time=p["first_time"], smoothing=p["smoothing"], count=p["bootstrap"],
+        ensemble, law=node.params["law"], first_time=p["first_time"], smoothing=p["smoothing"], count=p["bootstrap"],
         rng=np.random.default_rng(node.params["seed"]),
     )  # fmt: skip
     result.attrs = provenance(node.parents, **inherited(ensemble))

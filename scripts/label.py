@@ -29,8 +29,10 @@ def main(node: Node) -> None:
     p = node.params
     model = from_parameters(p["model"])
     samples = read_dataset(node.input["configurations"], ["fields", "trajectory"])
-    if samples["fields"].shape[-2:] != model.lattice.shape:
-        raise DataError(f"{node.input['configurations']} holds lattices of {samples['fields'].shape[-2:]}: sample it again")
+    if samples["fields"].shape[-model.lattice.dimension :] != model.lattice.shape:
+        raise DataError(
+            f"{node.input['configurations']} holds configurations of shape {samples['fields'].shape[1:]}: sample it again"
+        )
     forces, errors, steps, methods = [], [], [], []
     for n, fields in enumerate(samples["fields"].values):
         force, electrons = labelled(model, p["tolerance"], fields, margin=p["margin"], method=p["method"])

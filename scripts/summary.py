@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ennforce.analysis.growth import LENGTHS
 from ennforce.io import provenance, read_dataset, read_json, write_json
 from ennforce.tables import scarce, write_table
 from ennforce.workflow import Node, run_node
@@ -91,7 +90,7 @@ def main(node: Node) -> None:
             "from_time": number(growth["late_from"].sel(definition=name)),
             "replicas": replicas["large"],
         }
-        for name in LENGTHS
+        for name in growth["definition"].values
     }
     spread = number(growth["collapse_spread"])
     compared = checks.pop("comparison")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ennforce.analysis.timestep import biases, largest_unbiased, late_averages, stability_bound
+from ennforce.analysis.timestep import biases, largest_unbiased, late_averages, stability_bound, symbols
 from ennforce.io import provenance, read_dataset, write_json
 from ennforce.tables import write_table
 from ennforce.workflow import Node, run_node
@@ -17,9 +17,14 @@ def main(node: Node) -> None:
     window = 2.0 / 3.0 * last, last
     averages = [late_averages(ensemble, *window, p["temperature"], p["bootstrap"], rng) for ensemble in read]
     target = late_averages(large, *window, p["temperature"], p["bootstrap"], rng)
-    rows = [{"dt": dt, **row} for dt, found in zip(dts, averages, strict=True) for row in biases(averages[0], found, target)]
+    named = symbols(large)
+    rows = [
+        {"dt": dt, **row, "symbol": named.get(row["observable"], row["observable"])}
+        for dt, found in zip(dts, averages, strict=True)
+        for row in biases(averages[0], found, target)
+    ]
     unbiased = largest_unbiased(dts, [any(row["biased"] for row in rows if row["dt"] == dt) for dt in dts])
-    bound = stability_bound(p["K"], p["kappa"], p["mass"])
+    bound = stability_bound(p["stiffest"], p["mass"])
     before = f"""Averages over the times from {window[0]:.3g} to {window[1]:.3g}, against those at dt = {dts[0]:g}; errors are
 bootstrap over replicas. Statistical error: of the large run in the same times. Biased: the bias exceeds that error by
 more than its own uncertainty (95 % for all observables of a time step together). Largest unbiased dt: {unbiased:g};

@@ -7,11 +7,11 @@ import torch
 import xarray as xr
 
 from ennforce.accuracy import ReferenceForces
-from ennforce.analysis.structure import OrderObserver
 from ennforce.dynamics import Recorder, State, equally_spaced_steps, log_spaced_steps, quench
 from ennforce.forces import ForceField, NetworkForces
 from ennforce.io import provenance, write_dataset
 from ennforce.models import from_parameters
+from ennforce.observables import Observer, observables_of
 from ennforce.workflow import Node, run_node
 
 
@@ -32,7 +32,7 @@ def main(node: Node) -> None:
     common = run.get("noise") == "common"
     noise_seed = seed if common else node.seed(3, *map(ord, node.wildcards["run"] + engine_name))
     spaced = log_spaced_steps if run["spacing"] == "log" else lambda first, last, count: equally_spaced_steps(last, count)
-    observer = OrderObserver(model.lattice, bath["mass"], model.classical_energy)
+    observer = Observer(model, observables_of(model), bath["mass"])
     recorder = Recorder(
         lambda state: observer(state.fields, state.momenta, state.replicas),
         spaced(1, run["steps"], run["observations"]),
@@ -40,15 +40,16 @@ def main(node: Node) -> None:
         bath["dt"],
         node.checkpoint,
         node.checkpoint_seconds,
+        model.space.axes(model.lattice),
     )
     quench(
-        forces, model.lattice, replicas, seed, bath, run["steps"], recorder,
+        forces, model, replicas, seed, bath, run["steps"], recorder,
         noise_seed=noise_seed, device=device, resumed=node.resumed, progress=node.progress,
     )  # fmt: skip
     dataset = recorder.dataset()
     facts = {"model": model.parameters(), "bath": bath, "engine": engine_name, "solver": engine_name, "seed": p["seed"]}
     if isinstance(forces, ReferenceForces):
-        start = State.before_quench(model.lattice, replicas[:1], seed, bath)
+        start = State.before_quench(model, replicas[:1], seed, bath)
         facts["force_error"] = real_error(forces, dataset["fields"], start)
     dataset.attrs = provenance(node.parents, **facts, tolerance=p["tolerance"] if engine_name == "kpm" else "none")
     write_dataset(dataset, node.output["observables"])
@@ -58,7 +59,7 @@ def main(node: Node) -> None:
 def real_error(reference: ReferenceForces, snapshots: xr.DataArray, start: State) -> dict[str, float | str]:
     """At the start, in the first, a middle and the last snapshot of the chunk's first replica."""
     chosen = sorted({0, (snapshots.sizes["snapshot_time"] - 1) // 2, snapshots.sizes["snapshot_time"] - 1})
-    recorded = snapshots.isel(replica=0, snapshot_time=chosen).transpose("snapshot_time", "y", "x").values
+    recorded = snapshots.isel(replica=0, snapshot_time=chosen).transpose("snapshot_time", ...).values
     return reference.error(np.concatenate([start.fields, recorded.astype(float)]))
 
 

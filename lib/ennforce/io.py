@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import math
+import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,10 +33,11 @@ TRAILER_LENGTH = len(TRAILER) + 65
 # What a NetCDF file may claim to hold, in bytes: so much in any case, else so many times its own size. Measured data compress
 # threefold at most; a bomb claims a thousand times its size and more.
 CLAIM, EXPANSION = 2**28, 20
-# Dimensions of what stages read of each other, where files of several kinds share a name all of them.
+# Dimensions of what stages read of each other, where files of several kinds share a name all of them; "..." are those of one
+# configuration: the lattice's, behind ``component`` where there are several numbers per site, and in data sets always.
 CONTRACT = {
-    "fields": ("sample component y x", "snapshot_time replica y x", "replica y x"),
-    "forces_electronic": ("sample component y x",),
+    "fields": ("sample ...", "snapshot_time replica ...", "replica ..."),
+    "forces_electronic": ("sample ...",),
     "kind": ("sample",),
     "trajectory": ("sample",),
     "split": ("sample",),
@@ -44,9 +46,10 @@ CONTRACT = {
     "wall_density": ("time replica",),
     "structure_factor_mean": ("time k",),
     "late_exponent": ("definition",),
-    "state_fields": ("replica y x",),
-    "state_momenta": ("replica y x",),
+    "state_fields": ("replica ...",),
+    "state_momenta": ("replica ...",),
 }
+CONFIGURATION = re.compile(r"( component)?( z)?( y)? x$")
 TEXT = ("kind", "split", "solver_method", "definition")  # everything else in CONTRACT is numbers
 # Where a value that is not finite would be drawn, averaged or learned from without a word.
 FINITE = (
@@ -147,7 +150,7 @@ def _check_header(path: Path) -> None:
             if kind not in ("S" if name in TEXT else "fiu" if name in CONTRACT else "fiuS"):
                 raise ValueError(f"{name} is of type {variable.dtype}, not {'text of fixed length' if name in TEXT else 'numbers'}")
             dims = variable.dimensions[:-1] if kind == "S" else variable.dimensions
-            if name in CONTRACT and " ".join(dims) not in CONTRACT[name]:
+            if name in CONTRACT and not {" ".join(dims), CONFIGURATION.sub(" ...", " ".join(dims))} & set(CONTRACT[name]):
                 raise ValueError(f"{name} has dimensions {dims}, not {' or '.join(CONTRACT[name])}")
             # A chunk is read whole, however little of it the variable fills.
             chunks = variable.chunking()

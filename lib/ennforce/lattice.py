@@ -132,6 +132,19 @@ class Lattice:
         """Radius of the largest sphere around k = 0 in the first Brillouin zone: pi on the chain, square and cubic lattices."""
         return 0.5 * _least(self._reciprocal, 1)
 
+    @cached_property
+    def zone_corner(self) -> float:
+        """The largest |k| of the first Brillouin zone, in inverse lattice constants: pi sqrt(2) on the square lattice."""
+        # A corner is as far from zero as from as many reciprocal vectors as there are dimensions, and no nearer to another.
+        near = [np.array(n) @ self._reciprocal for n in itertools.product((-1, 0, 1), repeat=self.dimension) if any(n)]
+        lengths = []
+        for planes in map(np.array, itertools.combinations(near, self.dimension)):
+            if abs(np.linalg.det(planes)) > 1e-9:
+                corner = np.linalg.solve(planes, 0.5 * (planes**2).sum(axis=1))
+                if all(corner @ g <= 0.5 * g @ g + 1e-9 for g in near):
+                    lengths.append(np.linalg.norm(corner))
+        return float(max(lengths))
+
     @property
     def inradius(self) -> float:
         """Radius of the largest sphere that fits on the torus without touching itself: half the shorter side of a rectangle."""

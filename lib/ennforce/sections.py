@@ -273,6 +273,7 @@ class Margins(Section):
     correlation: Annotated[Positive, Field(description="of ln C at r = 5")] = 0.02
     order: Annotated[Positive, Field(description="of ln <|m|>")] = 0.02
     energy: Annotated[Positive, Field(description="of the energy per site, in units of bath.temperature")] = 0.01
+    other: Annotated[Positive, Field(description="of observables that the model, its order or the study adds")] = 0.02
 
 
 Tolerance = Annotated[float, Field(ge=1e-8, le=0.1, description="largest error of <n>")]

@@ -10,13 +10,13 @@ import torch
 import xarray as xr
 
 from ennforce import files
-from ennforce.analysis.structure import OrderObserver
 from ennforce.dynamics import Recorder, log_spaced_steps, quench
 from ennforce.forces import NetworkForces
 from ennforce.io import read_dataset, write_dataset
 from ennforce.lattice import Lattice
 from ennforce.models import Holstein
 from ennforce.networks import Architecture, EquivariantNetwork
+from ennforce.observables import Observer, observables_of
 
 KILLS, STEPS = 20, 400
 BATH = {
@@ -35,7 +35,7 @@ def trajectory(folder: Path, life: int | None = None, torn: bool = False) -> Non
     torch.manual_seed(0)
     model = Holstein(Lattice.square(24, 24), temperature=0.05)
     network = EquivariantNetwork(Architecture(width=1, depth=2, first_radius=1, separable=True), 0.7, 0.2)
-    observer = OrderObserver(model.lattice, 1.0, model.classical_energy)
+    observer = Observer(model, observables_of(model))
     recorder = Recorder(
         lambda state: observer(state.fields, state.momenta, state.replicas),
         log_spaced_steps(1, STEPS, 60), log_spaced_steps(10, STEPS, 8), BATH["dt"], folder / "checkpoint", -1.0 if life else 1e9,

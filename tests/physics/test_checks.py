@@ -14,11 +14,12 @@ from ennforce.analysis.equilibrium import averages, histograms, integrated_autoc
 from ennforce.analysis.intervals import half_width, jackknife, leave_one_out, members_needed
 from ennforce.analysis.intervals import verdict as verdict_of
 from ennforce.analysis.stability import drift, exponential_rate, first_above, verdict
-from ennforce.analysis.structure import OrderObserver
 from ennforce.analysis.swaps import curve_test, p_values, swaps, weights
 from ennforce.analysis.timestep import biases, largest_unbiased, late_averages, stability_bound
 from ennforce.dynamics import DivergenceError, Langevin, State
 from ennforce.lattice import Lattice
+from ennforce.models import Holstein
+from ennforce.observables import Observer, observables_of
 from ennforce.sections import Bath, Margins
 from ennforce.workflow import Node
 from tests.conftest import holstein
@@ -89,7 +90,8 @@ def test_the_size_of_a_difference_is_in_its_own_standard_errors():
 
 def recorded(rng, start: np.ndarray, change: float = 0.0) -> xr.Dataset:
     """Observables of replicas (replica, y, x) that share ``start`` and have noise of their own, at three times."""
-    observer = OrderObserver(Lattice.square(16, 16), 1.0, lambda fields: np.zeros(len(fields)))
+    model = Holstein(Lattice.square(16, 16), temperature=0.1)
+    observer = Observer(model, observables_of(model))
     frames = []
     for time in (1.0, 2.0, 4.0):
         fields = start + (0.1 + change) * time * rng.normal(size=start.shape)
@@ -131,6 +133,9 @@ def quenches(rng, pairs: int, noise: float, shift: float = 0.0, factors: np.ndar
     }
     coordinates = {"time": TIMES, "replica": np.arange(pairs), "r": r, "k": k, "k_modes": ("k", np.maximum(8 * np.arange(45), 1))}
     data = xr.Dataset(variables, coordinates).assign_coords(snapshot_time=snapshots)
+    data["k"].attrs = {"zone": np.pi, "zone_corner": np.pi * np.sqrt(2)}
+    data["field_square"].attrs = {"symbol": "Q^2", "compare": "ratio"}
+    data["order"].attrs = {"symbol": "m", "compare": "modulus"}
     potential = xr.DataArray(np.full((4, pairs), -0.8), dims=("snapshot_time", "replica"), coords={"replica": data["replica"]})
     return data.assign(total_energy=total_energy(data, potential))
 
@@ -363,7 +368,7 @@ def test_divergence_starts_where_the_quenches_do(tmp_path, monkeypatch, order):
         },
     )  # fmt: skip
     script.main(node)
-    expected = State.before_quench(model.lattice, np.arange(2), node.seed(6), bath)
+    expected = State.before_quench(model, np.arange(2), node.seed(6), bath)
     assert len(starts) == 4 and all(abs(state.fields - expected.fields).max() < 1e-5 for state in starts)
     assert (starts[0].fields * model.lattice.stagger()).mean() == pytest.approx(order, abs=0.05)
 

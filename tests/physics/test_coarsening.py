@@ -9,18 +9,27 @@ from ennforce.analysis.collapse import collapse_spread_structure
 from ennforce.analysis.ensemble import combine
 from ennforce.analysis.growth import growth
 from ennforce.analysis.laws import LAWS, law_misfit, shifted_exponent
-from ennforce.analysis.lengths import K_MAX, lengths_of
+from ennforce.analysis.lengths import SQUARE, lengths_of
 from ennforce.analysis.porod import porod_exponent
-from ennforce.analysis.structure import OrderObserver, RadialBins, correlation, distances, structure_factor, wave_vectors
-from ennforce.analysis.walls import normal_distribution, wall_anisotropy, wall_bonds, wall_density, wall_normals
 from ennforce.dynamics import Langevin, Recorder, log_spaced_steps, quench
 from ennforce.dynamics.langevin import State
 from ennforce.lattice import Lattice
 from ennforce.models import Holstein
 from ennforce.models.double_well import DoubleWell
+from ennforce.observables import Observer, observables_of
+from ennforce.observables.domains import normal_distribution, smoothed, wall_anisotropy, wall_bonds, wall_density, wall_normals
+from ennforce.observables.structure import RadialBins, correlation, structure_factor
 
 BOX = 128
+LATTICE = Lattice.square(BOX, BOX)
 Y, X = np.indices((BOX, BOX))
+
+
+def lengths_read(observer: Observer, correlations: np.ndarray, spectra: np.ndarray, walls: np.ndarray) -> dict[str, np.ndarray]:
+    """The three lengths of arrays (..., r), (..., k) and (...)."""
+    arrays = {"correlation": correlations, "structure_factor": spectra, "wall_density": walls}
+    axes = xr.Dataset(coords=observer.coordinates).assign({name: ((), 0.0) for name in arrays})
+    return lengths_of(axes, arrays)
 
 
 # The double well.
@@ -60,17 +69,17 @@ def double_well_quench() -> tuple[xr.Dataset, xr.Dataset]:
         "initial_temperature": 0.02,
         "initial_order": 0.0,
     }
-    observer = OrderObserver(lattice, bath["mass"], model.classical_energy)
+    observer = Observer(model, observables_of(model), bath["mass"])
     chunks = []
     for replica in range(6):  # one at a time stays in the cache
         recorder = Recorder(
             lambda state: observer(state.fields, state.momenta, state.replicas),
             log_spaced_steps(20, 600, 28), np.array([600]), bath["dt"],
         )  # fmt: skip
-        quench(model, lattice, np.array([replica]), 7, bath, 600, recorder)
+        quench(model, model, np.array([replica]), 7, bath, 600, recorder)
         chunks.append(recorder.dataset())
     ensemble = combine(chunks, 200, np.random.default_rng(0))
-    return ensemble, growth(ensemble, box=256, first_time=5.0, smoothing=0.5, count=200, rng=np.random.default_rng(1))
+    return ensemble, growth(ensemble, law=0.5, first_time=5.0, smoothing=0.5, count=200, rng=np.random.default_rng(1))
 
 
 def test_the_quenched_double_well_grows_as_allen_and_cahn_say(double_well_quench):
@@ -92,12 +101,11 @@ def test_the_structure_length_is_slowed_by_its_cutoff_alone(double_well_quench):
     _, result = double_well_quench
     half = result["length"].sel(definition="half").values
     half = half[np.isfinite(half) & (result["time"].values >= result["late_from"].values[0])]
-    observer = OrderObserver(Lattice.square(256, 256), 1.0, None)
-    curves = [2 / np.pi * np.arcsin(np.exp(-0.5 * np.log(2) * (distances((256, 256)) / size) ** 2)) for size in half]
-    axes = xr.Dataset(coords={"r": observer.r_bins.centre, "k": observer.k_bins.centre})
-    axes["k_modes"] = ("k", observer.k_bins.count)
+    lattice = Lattice.square(256, 256)
+    observer = Observer(DoubleWell(lattice), ())
+    curves = [2 / np.pi * np.arcsin(np.exp(-0.5 * np.log(2) * (lattice.distances() / size) ** 2)) for size in half]
     spectra = np.array([observer.k_bins.mean(np.fft.fft2(curve).real) for curve in curves])
-    theory = lengths_of(axes, observer.r_bins.mean(np.array(curves)), spectra, np.ones(len(half)))
+    theory = lengths_read(observer, observer.r_bins.mean(np.array(curves)), spectra, np.ones(len(half)))
     ratio = np.polyfit(np.log(theory["half"]), np.log(theory["structure"]), 1)[0]
     exponents = {name: float(result["late_exponent"].sel(definition=name)) for name in ("half", "structure")}
     assert 0.7 < ratio < 0.8
@@ -132,7 +140,7 @@ def test_structure_factor_of_the_gaussian_lattice_by_chi_square():
         forces = staticmethod(model.classical_forces)
 
     engine = Langevin(Elastic(), mass=1.0, friction=1.0, temperature=temperature, dt=0.4)
-    observer = OrderObserver(lattice, 1.0, model.classical_energy)
+    observer = Observer(model, observables_of(model))
     state = State.uncorrelated(lattice.shape, np.arange(replicas), 3, sigma=0.5, mass=1.0, temperature=temperature)
     measured = np.zeros(len(observer.k_bins.count))
     for _ in range(rounds):  # 20 apart: the slowest mode, rate 0.28, has then forgotten all but 2e-5 of its square
@@ -161,17 +169,15 @@ def test_structure_factor_of_the_gaussian_lattice_by_chi_square():
 def planted(pattern: np.ndarray, noise: float) -> dict[str, float]:
     """The three lengths of a pattern with uncorrelated noise on top."""
     order = pattern + noise * np.random.default_rng(0).normal(size=(8, *pattern.shape))
-    k_bins = RadialBins(wave_vectors(pattern.shape), 2 * np.pi / max(pattern.shape), np.pi * np.sqrt(2))
-    r_bins = RadialBins(distances(pattern.shape), 1.0, min(pattern.shape) / 2)
-    axes = xr.Dataset(coords={"r": r_bins.centre, "k": k_bins.centre})
-    axes["k_modes"] = ("k", k_bins.count)
-    arrays = (r_bins.mean(correlation(order)), k_bins.mean(structure_factor(order)), wall_density(order))
-    return {name: float(value) for name, value in lengths_of(axes, *(a.mean(axis=0) for a in arrays)).items()}
+    observer = Observer(DoubleWell(LATTICE), ())
+    curves, spectra = observer.r_bins.mean(correlation(order)), observer.k_bins.mean(structure_factor(order))
+    arrays = (curves, spectra, wall_density(smoothed(order, LATTICE) > 0, LATTICE))
+    return {name: float(value) for name, value in lengths_read(observer, *(a.mean(axis=0) for a in arrays)).items()}
 
 
 def structure_of(weights: np.ndarray, k: np.ndarray) -> float:
     """2 pi sum S / sum |k| S, |k| <= pi/2, of peaks with these weights."""
-    return float(2 * np.pi * weights[k <= K_MAX].sum() / (weights * k)[k <= K_MAX].sum())
+    return float(2 * np.pi * weights[k <= SQUARE.cutoff].sum() / (weights * k)[k <= SQUARE.cutoff].sum())
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.4])
@@ -207,7 +213,7 @@ def test_lengths_of_discs_that_fill_half_the_box(noise):
         return 2 / np.pi * (np.arccos(u) - u * np.sqrt(1 - u * u))
 
     half = 2 * radius * optimize.brentq(lambda u: 2 * overlap(u) - 1.5, 0, 1)
-    k = wave_vectors((tile, tile)).reshape(-1)[1:]
+    k = np.linalg.norm(Lattice.square(tile, tile).wave_vectors(), axis=-1).reshape(-1)[1:]
     assert found["half"] == pytest.approx(half, rel=0.04)
     assert found["structure"] == pytest.approx(structure_of((special.j1(k * radius) / k) ** 2, k), rel=0.04)
     assert found["wall"] == pytest.approx(tile**2 / (4 * radius), rel=0.06)  # 8 radii of 2 tile^2 bonds
@@ -235,38 +241,39 @@ STRIPES = {
 def test_length_and_direction_of_straight_walls(name, noise):
     pattern, spacing, anisotropy = STRIPES[name]
     order = pattern + noise * np.random.default_rng(0).normal(size=pattern.shape)
-    angle, length = wall_normals(order)
+    angle, length = wall_normals(order, LATTICE)
     assert length.sum() == pytest.approx(BOX**2 / spacing, rel=0.03)
     assert wall_anisotropy(angle, length) == pytest.approx(anisotropy, abs=0.04)
 
 
 @pytest.mark.parametrize("radius", [12, 24, 40])
 def test_circles_are_isotropic(radius):
-    angle, length = wall_normals(np.where(np.hypot(Y - 64, X - 64) < radius, 1.0, -1.0))
+    angle, length = wall_normals(np.where(np.hypot(Y - 64, X - 64) < radius, 1.0, -1.0), LATTICE)
     assert length.sum() == pytest.approx(2 * np.pi * radius, rel=0.04)
     assert abs(wall_anisotropy(angle, length)) < 0.03
 
 
 def test_the_angle_is_that_of_the_normal():
-    angle, length = wall_normals(STRIPES["one in two"][0])
+    angle, length = wall_normals(STRIPES["one in two"][0], LATTICE)
     assert np.average(angle, weights=length) == pytest.approx(np.arctan(0.5), abs=0.02)
-    mirrored, length = wall_normals(STRIPES["one in two"][0][:, ::-1])
+    mirrored, length = wall_normals(STRIPES["one in two"][0][:, ::-1], LATTICE)
     assert np.average(mirrored, weights=length) == pytest.approx(np.pi - np.arctan(0.5), abs=0.02)
 
 
 def test_distribution_of_the_normals():
     circles = [np.where(np.hypot(Y - 64.3, X - 63.8) < radius, 1.0, -1.0) for radius in np.linspace(20, 50, 40)]
-    centre, density = normal_distribution(*wall_normals(np.array(circles), 3.0), 6)
+    centre, density = normal_distribution(*wall_normals(np.array(circles), LATTICE, 3.0), 6)
     assert density.sum() * (centre[1] - centre[0]) == pytest.approx(1.0)
     np.testing.assert_allclose(density, 2 / np.pi, rtol=0.25)
-    centre, density = normal_distribution(*wall_normals(STRIPES["diagonal"][0]), 6)
+    centre, density = normal_distribution(*wall_normals(STRIPES["diagonal"][0], LATTICE), 6)
     assert density[3] * (centre[1] - centre[0]) == pytest.approx(1.0) and centre[3] == pytest.approx(np.pi / 4)
 
 
 def test_wall_bonds_sit_where_the_sign_changes():
-    bonds = wall_bonds(STRIPES["along x"][0])
-    assert bonds[0, 15].all() and bonds[0, 127].all() and not bonds[1].any() and bonds.sum() == 8 * BOX
-    assert np.isnan(wall_anisotropy(*wall_normals(np.ones((8, 8)))))
+    along_x, along_y = wall_bonds(smoothed(STRIPES["along x"][0], LATTICE) > 0, LATTICE)
+    assert LATTICE.half_neighbours == ((0, 1), (1, 0))
+    assert along_y[15].all() and along_y[127].all() and not along_x.any() and along_y.sum() == 8 * BOX
+    assert np.isnan(wall_anisotropy(*wall_normals(np.ones((8, 8)), Lattice.square(8, 8))))
 
 
 # Porod's tail, collapse, laws of growth.
@@ -275,14 +282,15 @@ def test_wall_bonds_sit_where_the_sign_changes():
 def smooth(size: float, count: int, length: int = 256) -> np.ndarray:
     """Gaussian fields with C(r) = exp(-r^2 / (4 size^2)), shape (count, length, length)."""
     noise = np.random.default_rng(5).normal(size=(count, length, length))
-    fields = np.fft.ifft2(np.fft.fft2(noise) * np.exp(-0.5 * (wave_vectors((length, length)) * size) ** 2)).real
+    squares = (Lattice.square(length, length).wave_vectors() ** 2).sum(axis=-1)
+    fields = np.fft.ifft2(np.fft.fft2(noise) * np.exp(-0.5 * squares * size**2)).real
     return fields / fields.std()
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 @pytest.mark.parametrize("size", [9.0, 12.0])
 def test_porods_tail_of_sharp_and_of_smooth_domains(size, noise):
-    bins = RadialBins(wave_vectors((256, 256)), 2 * np.pi / 256, np.pi * np.sqrt(2))
+    bins = RadialBins.of_wave_vectors(Lattice.square(256, 256))
     fields = smooth(size, 8)
     thermal = noise * np.random.default_rng(1).normal(size=fields.shape)
     half = 2 * size * np.sqrt(0.5 * np.log(2))  # of the sign: C(r) = 2/pi asin exp(-r^2 / (4 size^2))

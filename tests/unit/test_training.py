@@ -88,7 +88,7 @@ def test_errors_are_pooled_by_the_size_of_the_field():
 
 def test_soft_fields_are_waves_near_the_staggered_one():
     lattice = Lattice.square(16, 16)
-    field = soft(np.random.default_rng(0).normal(size=(16, 16)), lattice.stagger(), 8.0)
+    field = soft(np.random.default_rng(0).normal(size=(16, 16)), lattice.stagger(), 8.0, lattice)
     power = np.abs(np.fft.fft2(field)) ** 2
     assert np.sqrt(np.mean(field**2)) == pytest.approx(1.0)
     assert power[7:10, 7:10].sum() > 0.8 * power.sum()

@@ -22,7 +22,7 @@ rule growth:
         growth=result("analysis", "growth_{run}_{engine}.nc"),
     params:
         analysis=STUDY.analysis.model_dump(),
-        box=lambda wildcards: min(RUNS[wildcards.run].shape),
+        law=MODEL.order.growth_law,
         seed=STUDY.seed,
     script:
         "../../scripts/growth.py"
@@ -61,6 +61,8 @@ rule walls:
         ensemble=result("analysis", "ensemble_large_network.nc"),
     output:
         walls=result("analysis", "walls.nc"),
+    params:
+        model=STUDY.model_parameters(STUDY.large.shape),
     script:
         "../../scripts/walls.py"
 
@@ -72,7 +74,6 @@ rule barrier:
     params:
         model=STUDY.model_parameters([12, 12]),
         temperature=STUDY.bath.temperature,
-        guess=STUDY.model.g / (2.0 * (STUDY.model.K - 4.0 * STUDY.model.kappa)),
     script:
         "../../scripts/barrier.py"
 

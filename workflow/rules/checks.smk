@@ -154,7 +154,7 @@ rule timestep:
         ),
     params:
         **STUDY.timestep.model_dump(include={"dts", "time"}),
-        **STUDY.model.model_dump(include={"K", "kappa"}),
+        stiffest=MODEL.stiffest,
         temperature=STUDY.bath.temperature,
         mass=STUDY.bath.mass,
         bootstrap=STUDY.analysis.bootstrap,

@@ -14,6 +14,7 @@ if Path(sys.executable).exists():
 from ennforce import figures
 from ennforce.config import ConfigError, load_study
 from ennforce.files import DataError, read_json
+from ennforce.models import from_parameters
 from ennforce.reading import nearest, repeated_key
 from ennforce.sources import digest
 from ennforce.sweep import sweep_points
@@ -134,7 +135,8 @@ SOLVER = {"margin": STUDY.solver.spectral_margin, "method": STUDY.solver.method}
 
 
 # What captions call the order of the study's model.
-WORDS = {"order": "staggered distortion", "wave_vector": "(π, π)"}
+MODEL = from_parameters(STUDY.model_parameters(STUDY.large.shape))
+WORDS = {"order": MODEL.order.name, "wave_vector": MODEL.order.wave_vector_label}
 FIGURES = figures.table()
 config["captions"] = {name: entry.caption.format(**WORDS) for name, entry in FIGURES.items()}
 
@@ -152,9 +154,12 @@ def figure_inputs(wildcards):
 
 
 def figure_settings(wildcards):
-    """Settings of the study that the figure shows."""
+    """Settings of the study that the figure shows; ``model`` becomes the model on the torus of the run that is named."""
     found = {}
     for name, key in FIGURES[wildcards.name].settings.items():
+        if name == "model":
+            found[name] = STUDY.model_parameters(getattr(STUDY, key).shape)
+            continue
         found[name] = STUDY.model_dump(exclude_none=True)
         for part in key.split("."):
             found[name] = found[name][part]

@@ -1,4 +1,4 @@
-"""Dynamical scaling: how well C(r / L(t)) and S(k L(t)) / L(t)^2 of different times fall onto one curve (PHYSICS P7)."""
+"""Dynamical scaling: how well C(r / L(t)) and S(k L(t)) / L(t)^d of different times fall onto one curve (PHYSICS P7)."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ def collapse_spread(radius: np.ndarray, correlation: np.ndarray, length: np.ndar
     return _spread(curves)
 
 
-def collapse_spread_structure(k: np.ndarray, structure_factor: np.ndarray, length: np.ndarray) -> float:
-    """How badly ln(S(k) / L(t)^2) of several times (time, k) fall onto one curve of k L: rms spread between times, 1 < k L < 6.
+def collapse_spread_structure(k: np.ndarray, structure_factor: np.ndarray, length: np.ndarray, dimension: int = 2) -> float:
+    """How badly ln(S(k) / L(t)^d) of several times (time, k) fall onto one curve of k L: rms spread between times, 1 < k L < 6.
 
-    A difference of logarithms, so the spread is relative. The mode k = 0 is left out. S should be divided by <phi^2>, as C is, and
-    be free of the thermal background, which does not scale; values that are then not positive are left out.
+    d is the ``dimension`` of the lattice. A difference of logarithms, so the spread is relative. The mode k = 0 is left out. S
+    should be divided by <phi^2>, as C is, and be free of the thermal background, which does not scale; values that are then not
+    positive are left out.
     """
     curves = np.full((len(length), len(WAVE_NUMBERS)), np.nan)
     for n, (row, size) in enumerate(zip(structure_factor, length, strict=True)):
         kept = (k > 0) & (row > 0)
-        x, y = np.log(k[kept] * size), np.log(row[kept] / size**2)
+        x, y = np.log(k[kept] * size), np.log(row[kept] / size**dimension)
         curves[n] = np.interp(np.log(WAVE_NUMBERS), x, y, left=np.nan, right=np.nan) if kept.any() else np.nan
     return _spread(curves)
 

@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from ennforce.analysis.intervals import half_width, jackknife, leave_one_out, members_needed, verdict
-from ennforce.analysis.lengths import DEFINITIONS, mean_lengths
+from ennforce.analysis.lengths import SYMBOLS, definitions, mean_lengths
 
 DISTANCE = 5.0  # at which C(r, t) is compared
 LENGTH = "length_"
-# What is compared: the text of a difference, and the margin of ``sections.Margins`` that it is held against.
-OBSERVABLES = {
-    "field_square": ("ln <Q^2>", "field_square"),
-    **{f"{LENGTH}{name}": (f"ln L_{name}", "length") for name in DEFINITIONS},
-    "structure_factor": ("ln S, k <= 2 pi / L", "structure_factor"),
-    "correlation": (f"ln C, r = {DISTANCE:g}", "correlation"),
-    "order": ("ln <abs m>", "order"),
-    "energy": ("energy per site / T", "energy"),
-}
+OTHER = "other"  # the margin of observables that have none of their own
+
+
+class Compared(NamedTuple):
+    """What is compared of an observable: words for tables, a symbol for figures, and the margin of ``sections.Margins``."""
+
+    text: str
+    symbol: str
+    margin: str
+
+
+def compared(ensemble: xr.Dataset) -> dict[str, Compared]:
+    """By name, what of an ensemble is compared: its numbers that say how, its lengths, S and C, and the total energy."""
+    numbers = {
+        str(name): averaged(variable.attrs, str(name))
+        for name, variable in ensemble.data_vars.items()
+        if variable.attrs.get("compare")
+    }
+    lengths = {f"{LENGTH}{name}": Compared(f"ln L_{name}", SYMBOLS[name], "length") for name in definitions(ensemble)}
+    return {
+        **numbers,
+        **lengths,
+        "structure_factor": Compared("ln S, k <= 2 pi / L", r"S(k\to 0)", "structure_factor"),
+        "correlation": Compared(f"ln C, r = {DISTANCE:g}", f"C({DISTANCE:g})", "correlation"),
+        "energy": Compared("energy per site / T", "E", "energy"),
+    }
+
+
+def averaged(attributes: Mapping, name: str) -> Compared:
+    """How the average of a number over replicas is called, by the attributes of its observable."""
+    symbol, how = attributes["symbol"], attributes["compare"]
+    inside, shown = (f"abs {symbol}", f"|{symbol}|") if how == "modulus" else (symbol, symbol)
+    return Compared(f"{'ln ' if how != 'difference' else ''}<{inside}>", rf"\langle {shown}\rangle", name)
 
 
 def paired(first: xr.Dataset, second: xr.Dataset, variables: list[str]) -> xr.Dataset:
@@ -48,7 +73,7 @@ def total_energy(ensemble: xr.Dataset, grand_potential: xr.DataArray) -> xr.Data
 
 
 def curves(ensemble: xr.Dataset, weights: np.ndarray, temperature: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """By name of OBSERVABLES: times, and values (rows, times) of averages with ``weights`` (rows, replicas).
+    """By name of ``compared``: times, and values (rows, times) of averages with ``weights`` (rows, replicas).
 
     Logarithms of the averages, but the energy, which is in units of the bath's ``temperature``. NaN where a logarithm is not
     defined, as of a domain size before there are domains. The structure factor is that of its two lowest bins, every wave vector
@@ -61,16 +86,22 @@ def curves(ensemble: xr.Dataset, weights: np.ndarray, temperature: float) -> dic
     time, lowest = ensemble["time"].values, ensemble.isel(k=slice(0, 2))
     structure = (lowest["structure_factor"] * lowest["k_modes"]).sum("k") / lowest["k_modes"].sum("k")
     correlation = ensemble["correlation"].sel(r=DISTANCE, method="nearest")
+    numbers = {str(name): variable for name, variable in ensemble.data_vars.items() if variable.attrs.get("compare")}
     averages = {
-        "field_square": mean(ensemble["field_square"]),
+        **{name: mean(abs(x) if x.attrs["compare"] == "modulus" else x) for name, x in numbers.items()},
         **{f"{LENGTH}{name}": values for name, values in mean_lengths(ensemble, weights).items()},
         "structure_factor": mean(structure),
         "correlation": mean(correlation),
-        "order": mean(abs(ensemble["order"])),
     }
-    found = {name: (time, np.log(np.where(np.isfinite(x) & (x > 0), x, np.nan))) for name, x in averages.items()}
+    plain = {name for name, variable in numbers.items() if variable.attrs["compare"] == "difference"}
+    found = {name: (time, x if name in plain else _logarithm(x)) for name, x in averages.items()}
     found["energy"] = ensemble["snapshot_time"].values, mean(ensemble["total_energy"], "snapshot_time") / temperature
     return found
+
+
+def _logarithm(values: np.ndarray) -> np.ndarray:
+    """ln of what is positive and finite, else NaN."""
+    return np.log(np.where(np.isfinite(values) & (values > 0), values, np.nan))
 
 
 def window_weights(time: np.ndarray, first: float, last: float) -> np.ndarray:
@@ -96,7 +127,7 @@ def windows(edges: Sequence[float], end: float) -> list[tuple[float, float]]:
 def compare(
     first: xr.Dataset, second: xr.Dataset, edges: Sequence[float], margins: Mapping[str, float], temperature: float
 ) -> list[dict]:
-    """One row for each of OBSERVABLES in each window: first less second, its simultaneous interval at 95 %, and the verdict.
+    """One row for all that is ``compared`` in each window: first less second, its simultaneous interval at 95 %, and the verdict.
 
     Both ensembles need ``total_energy``. A difference is the average, over ln t in the window, of the difference of the two
     engines' ``curves``; its standard error is a jackknife over pairs, so that whatever the members of a pair have in common, the
@@ -109,12 +140,18 @@ def compare(
     rows_of = leave_one_out(pairs)
     both = [curves(ensemble, rows_of, temperature) for ensemble in (first, second)]
     estimates: dict[tuple, tuple[float, float, float] | None] = {}
+    observables = compared(first)
     for start, end in windows(edges, float(first["time"][-1])):
-        for name in OBSERVABLES:
+        for name in observables:
             time, values = both[0][name]
             estimates[name, start, end] = _average(time, values - both[1][name][1], start, end)
     claims = sum(found is not None for found in estimates.values())
-    return [_row(name, start, end, found, margins, pairs, claims) for (name, start, end), found in estimates.items()]
+    rows = []
+    for (name, start, end), found in estimates.items():
+        what = observables[name]
+        row = {"observable": name, "difference_of": what.text, "symbol": what.symbol, "from": start, "to": end}
+        rows.append({**row, **_judged(found, margins.get(what.margin, margins[OTHER]), pairs, claims)})
+    return rows
 
 
 def _average(time: np.ndarray, difference: np.ndarray, start: float, end: float) -> tuple[float, float, float] | None:
@@ -127,26 +164,17 @@ def _average(time: np.ndarray, difference: np.ndarray, start: float, end: float)
     return *jackknife(difference[:, used] @ share), float(weights[used].sum() / weights.sum())
 
 
-def _row(
-    name: str,
-    start: float,
-    end: float,
-    found: tuple[float, float, float] | None,
-    margins: Mapping[str, float],
-    pairs: int,
-    claims: int,
-) -> dict:
-    text, key = OBSERVABLES[name]
-    row: dict = {"observable": name, "difference_of": text, "from": start, "to": end}
+def _judged(found: tuple[float, float, float] | None, margin: float, pairs: int, claims: int) -> dict:
+    """Difference, interval and verdict of one row, from an estimate, its standard error and the used share of the window."""
     if found is None:
         numbers = dict.fromkeys(("difference", "standard_error", "low", "high"))
-        return {**row, **numbers, "margin": margins[key], "verdict": "not measured", "used": 0.0, "pairs_needed": None}
+        return {**numbers, "margin": margin, "verdict": "not measured", "used": 0.0, "pairs_needed": None}
     difference, error, used = found
     width = half_width(error, pairs, claims)
     return {
-        **row, "difference": difference, "standard_error": error, "low": difference - width, "high": difference + width,
-        "margin": margins[key], "verdict": verdict(difference - width, difference + width, margins[key]), "used": used,
-        "pairs_needed": members_needed(error, margins[key], pairs, claims),
+        "difference": difference, "standard_error": error, "low": difference - width, "high": difference + width,
+        "margin": margin, "verdict": verdict(difference - width, difference + width, margin), "used": used,
+        "pairs_needed": members_needed(error, margin, pairs, claims),
     }  # fmt: skip
 
 
@@ -170,7 +198,7 @@ def over_networks(tables: Sequence[Sequence[dict]]) -> list[dict]:
             continue
         mean, spread = float(values.mean()), float(values.std(ddof=1))
         width = half_width(spread / np.sqrt(networks), networks)
-        row = {key: same[0][key] for key in ("observable", "difference_of", "from", "to")}
+        row = {key: same[0][key] for key in ("observable", "difference_of", "symbol", "from", "to")}
         row |= {"networks": networks, "difference": mean, "spread": spread, "low": mean - width, "high": mean + width}
         rows.append({**row, "margin": same[0]["margin"], "verdict": verdict(mean - width, mean + width, same[0]["margin"])})
     return rows

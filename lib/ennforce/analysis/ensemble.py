@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from ennforce.analysis.lengths import DEFINITIONS, mean_lengths
+from ennforce.analysis.lengths import DEFINITIONS, SYMBOLS, mean_lengths
 
 
 def bootstrap_weights(replicas: int, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -41,7 +41,7 @@ def combine(chunks: list[xr.Dataset], count: int, rng: np.random.Generator) -> x
     if "correlation" in merged:
         means, resampled = mean_lengths(merged, flat), mean_lengths(merged, weights)
         for name in means:
-            attributes = {"long_name": f"domain size: {DEFINITIONS[name]}", "units": "lattice constant"}
+            attributes = {"long_name": f"domain size: {DEFINITIONS[name]}", "units": "lattice constant", "symbol": SYMBOLS[name]}
             _add(merged, f"length_{name}", ("time",), attributes, means[name], standard_error(resampled[name], replicas))
     return merged
 

@@ -5,14 +5,6 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-TITLES = {
-    "order": "<|m|>",
-    "susceptibility": "chi",
-    "binder": "Binder cumulant",
-    "field_square": "<Q^2>",
-    "kinetic_temperature": "kinetic temperature",
-}
-
 
 def stationary(ensemble: xr.Dataset, discard: float) -> xr.Dataset:
     """What is recorded after the first share ``discard`` of the run."""
@@ -20,21 +12,38 @@ def stationary(ensemble: xr.Dataset, discard: float) -> xr.Dataset:
     return ensemble.isel(time=ensemble["time"].values > start, snapshot_time=ensemble["snapshot_time"].values > start)
 
 
-def averages(ensemble: xr.Dataset, weights: np.ndarray, temperature: float, sites: int) -> dict[str, np.ndarray]:
-    """By name of TITLES, for weights (rows, replicas): <|m|>, chi = N (<m^2> - <|m|>^2) / T, 1 - <m^4> / (3 <m^2>^2), <Q^2> and
-    <P^2>/m."""
+def stationary_numbers(ensemble: xr.Dataset) -> list[str]:
+    """Names of the observables whose averages in stationary states are compared."""
+    return [str(name) for name, variable in ensemble.data_vars.items() if variable.attrs.get("stationary")]
+
+
+def symbols(ensemble: xr.Dataset) -> dict[str, str]:
+    """Names of the ``averages``, with their symbols in TeX."""
+    numbers = {name: rf"\langle {ensemble[name].attrs['symbol']}\rangle" for name in stationary_numbers(ensemble)}
+    order = ensemble["order"].attrs["symbol"]
+    return {
+        "order": rf"\langle|{order}|\rangle",
+        "susceptibility": r"\chi",
+        "binder": "U",
+        **{k: v for k, v in numbers.items() if k != "order"},
+    }
+
+
+def averages(ensemble: xr.Dataset, weights: np.ndarray, temperature: float) -> dict[str, np.ndarray]:
+    """By name, for weights (rows, replicas): <|m|>, chi = N (<m^2> - <|m|>^2) / T, 1 - n <m^4> / ((n + 2) <m^2>^2) of an order of n
+    components, and every other number whose observable is ``stationary``."""
 
     def mean(values: xr.DataArray) -> np.ndarray:
         return weights @ values.transpose("replica", "time").values.mean(axis=1)
 
     order = ensemble["order"]
+    sites, components = order.attrs["sites"], order.attrs["components"]
     first, second, fourth = mean(abs(order)), mean(order**2), mean(order**4)
     return {
         "order": first,
         "susceptibility": sites * (second - first**2) / temperature,
-        "binder": 1.0 - fourth / (3.0 * second**2),
-        "field_square": mean(ensemble["field_square"]),
-        "kinetic_temperature": mean(ensemble["kinetic_temperature"]),
+        "binder": 1.0 - components * fourth / ((components + 2.0) * second**2),
+        **{name: mean(ensemble[name]) for name in stationary_numbers(ensemble) if name != "order"},
     }
 
 

@@ -8,26 +8,34 @@ import numpy as np
 import xarray as xr
 
 from ennforce.analysis.ensemble import bootstrap_weights, standard_error
-from ennforce.analysis.lengths import mean_lengths
+from ennforce.analysis.equilibrium import stationary_numbers
+from ennforce.analysis.lengths import SYMBOLS, Zone, mean_lengths
 
-WAVE_NUMBERS = (0.2, 0.5, 1.0)  # at which S(k) is compared
+WAVE_NUMBERS = (0.2, 0.5, 1.0)  # at which S(k) is compared, in units of the zone's inner radius over pi
 CONFIDENCE = 0.95  # of the statement about all observables together
+
+
+def symbols(ensemble: xr.Dataset) -> dict[str, str]:
+    """Symbols in TeX of the numbers and lengths among the ``late_averages``, by name."""
+    numbers = {name: rf"\langle {ensemble[name].attrs['symbol']}\rangle" for name in stationary_numbers(ensemble)}
+    return {**numbers, "kinetic_temperature / T": "T_\\mathrm{kin}/T", **{f"length_{name}": text for name, text in SYMBOLS.items()}}
 
 
 def late_averages(
     ensemble: xr.Dataset, first: float, last: float, temperature: float, count: int, rng: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
-    """Averages over the times from ``first`` to ``last``, with bootstrap errors over replicas, by name: <P^2>/(m T), <Q^2>, S at
-    WAVE_NUMBERS, and the three lengths of the averaged observables."""
+    """Averages over the times from ``first`` to ``last``, with bootstrap errors over replicas, by name: the numbers that stationary
+    states are told by, a kinetic temperature over the bath's, S at WAVE_NUMBERS, and the lengths of the averaged observables."""
     time, replicas = ensemble["time"].values, ensemble.sizes["replica"]
     late = ensemble.isel(time=(time >= first - 1e-9) & (time <= last + 1e-9))
     if not late.sizes["time"]:
         raise ValueError(f"nothing is recorded between the times {first:g} and {last:g}: record more observations")
     rows = np.vstack([np.full(replicas, 1.0 / replicas), bootstrap_weights(replicas, count, rng)])
+    unit, numbers = Zone.of(ensemble).cutoff / (0.5 * np.pi), [name for name in stationary_numbers(ensemble) if name != "order"]
     values = {
-        "kinetic_temperature / T": late["kinetic_temperature"] / temperature,
-        "field_square": late["field_square"],
-        **{f"S(k = {k:g})": late["structure_factor"].sel(k=k, method="nearest") for k in WAVE_NUMBERS},
+        **({"kinetic_temperature / T": late["kinetic_temperature"] / temperature} if "kinetic_temperature" in late else {}),
+        **{name: late[name] for name in numbers if name != "kinetic_temperature"},
+        **{f"S(k = {k * unit:.3g})": late["structure_factor"].sel(k=k * unit, method="nearest") for k in WAVE_NUMBERS},
     }
     samples = {name: rows @ value.transpose("replica", "time").values.mean(axis=1) for name, value in values.items()}
     for name, length in mean_lengths(late, rows).items():
@@ -59,6 +67,6 @@ def largest_unbiased(dts: list[float], biased: list[bool]) -> float:
     return dts[first - 1]
 
 
-def stability_bound(stiffness: float, kappa: float, mass: float) -> float:
-    """dt < 2 / omega_max, with omega_max^2 = (K + 4 |kappa|) / m of the lattice without electrons, which only soften it."""
-    return 2.0 / np.sqrt((stiffness + 4.0 * abs(kappa)) / mass)
+def stability_bound(stiffest: float, mass: float) -> float:
+    """dt < 2 / omega_max, with omega_max^2 = ``stiffest`` / m of the fields without electrons, which only soften them."""
+    return 2.0 / np.sqrt(stiffest / mass)

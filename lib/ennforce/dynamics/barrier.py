@@ -51,9 +51,9 @@ def relaxed(potential: Potential, fields: np.ndarray, held: tuple[int, int] | No
     return values.copy(), float(found.fun)
 
 
-def ordered_amplitude(potential: Potential, lattice: Lattice, guess: float) -> float:
-    """The staggered field of the uniformly ordered minimum."""
-    fields, _ = relaxed(potential, guess * lattice.stagger())
+def ordered_amplitude(potential: Potential, guess: np.ndarray) -> float:
+    """The mean modulus of the field in the ordered minimum near ``guess``."""
+    fields, _ = relaxed(potential, guess)
     return float(np.abs(fields).mean())
 
 

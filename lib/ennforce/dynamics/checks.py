@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def owned(state: State) -> tuple[Any, Any, np.ndarray]:
     """Contiguous copies of fields and momenta, and the replicas' numbers as int64, of a state on which the dynamics may run.
 
-    Raises ValueError unless fields and momenta are float64, of one shape (replica, ...) and on one device, finite, and not yet as
-    large as those of a run that diverged, and ``replicas`` numbers each of them.
+    Momenta that are None, of fields without any, stay None. Raises ValueError unless fields and momenta are float64, of one shape
+    (replica, ...) and on one device, finite, and not yet as large as those of a run that diverged, and ``replicas`` numbers each.
     """
-    given = {"fields": state.fields, "momenta": state.momenta}
+    given = state.arrays()
     on_host = isinstance(state.fields, np.ndarray)
     for name, values in given.items():
         if not isinstance(values, np.ndarray if on_host else torch.Tensor):
@@ -30,22 +30,23 @@ def owned(state: State) -> tuple[Any, Any, np.ndarray]:
             )
         if str(values.dtype).removeprefix("torch.") != "float64":
             raise ValueError(f"the state's {name} are {values.dtype}: convert them to float64, in which the dynamics computes")
-    if state.fields.shape != state.momenta.shape:
+    momenta = given.get("momenta")
+    if momenta is not None and state.fields.shape != momenta.shape:
         raise ValueError(
-            f"the state has fields of shape {tuple(state.fields.shape)} and momenta of shape {tuple(state.momenta.shape)}: give "
+            f"the state has fields of shape {tuple(state.fields.shape)} and momenta of shape {tuple(momenta.shape)}: give "
             f"one momentum for each field"
         )
-    if not on_host and state.fields.device != state.momenta.device:
-        raise ValueError(f"the state has fields on {state.fields.device} and momenta on {state.momenta.device}: use one device")
+    if momenta is not None and not on_host and state.fields.device != momenta.device:
+        raise ValueError(f"the state has fields on {state.fields.device} and momenta on {momenta.device}: use one device")
     if state.fields.ndim < 2 or 0 in state.fields.shape:
         raise ValueError(f"the state has fields of shape {tuple(state.fields.shape)}: give (replica, Ly, Lx), one replica at least")
     replicas = numbered(state.replicas)
     if len(replicas) != len(state.fields):
         raise ValueError(f"the state has {len(state.fields)} replicas but {len(replicas)} numbers of replicas: number each of them")
-    for name, limit in (("fields", RUNAWAY), ("momenta", np.inf)):
-        _require_below(name, given[name], limit)
-    fields, momenta = (_copy(values) for values in given.values())
-    return fields, momenta, replicas
+    for name, values in given.items():
+        _require_below(name, values, RUNAWAY if name == "fields" else np.inf)
+    copies = {name: _copy(values) for name, values in given.items()}
+    return copies["fields"], copies.get("momenta"), replicas
 
 
 def _copy(values: Any) -> Any:

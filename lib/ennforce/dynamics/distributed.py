@@ -1,6 +1,7 @@
 """One lattice in many processes: slabs of rows, halos exchanged in every step, noise by the number of a site on the whole torus.
 
-Every process calls the same functions (``processes.joined``); arrays are of its slab, (replica, rows, Lx), unless said otherwise.
+Every process calls the same functions (``processes.joined``); arrays are of its slab, (replica, rows, ...), unless said otherwise.
+A row is what the first axis of the lattice counts: a line of sites in the plane, a plane in space.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from ennforce import processes
 from ennforce.dynamics.langevin import Langevin, State
 from ennforce.dynamics.recorder import Recorder
 from ennforce.forces import ForceField
-from ennforce.lattice import Lattice
+from ennforce.models import Hamiltonian
 
 
 @dataclass(frozen=True)
 class Slab:
-    """The rows of a torus of ``shape`` (Ly, Lx) that belong to this process: ``rows[n]`` to process n, from the first on."""
+    """The rows of a torus of ``shape`` that belong to this process: ``rows[n]`` to process n, from the first on."""
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     rows: tuple[int, ...]
 
     @classmethod
-    def of(cls, shape: tuple[int, int]) -> Slab:
+    def of(cls, shape: tuple[int, ...]) -> Slab:
         """Shares as equal as even numbers of rows allow; raises ValueError for odd lengths, or too few rows for all."""
-        if shape[0] % 2 or shape[1] % 2 or shape[0] < 2 * processes.count():
+        if any(length % 2 for length in shape) or len(shape) < 2 or shape[0] < 2 * processes.count():
             raise ValueError(
-                f"a torus of {shape[0]} x {shape[1]} sites cannot be cut for {processes.count()} processes: lengths must be even, "
+                f"a torus of {_text(shape)} sites cannot be cut for {processes.count()} processes: lengths must be even, "
                 f"with at least 2 rows for each process"
             )
         pairs = np.full(processes.count(), shape[0] // 2 // processes.count())
@@ -39,19 +40,21 @@ class Slab:
         return cls(shape, tuple(int(2 * n) for n in pairs))
 
     @property
-    def local_shape(self) -> tuple[int, int]:
-        return self.rows[processes.number()], self.shape[1]
+    def local_shape(self) -> tuple[int, ...]:
+        return self.rows[processes.number()], *self.shape[1:]
 
     @property
     def first_block(self) -> int:
         """Sites before this slab, in blocks of four (of ``noise``): an even number of rows of even length is whole blocks."""
-        return sum(self.rows[: processes.number()]) * self.shape[1] // 4
+        return sum(self.rows[: processes.number()]) * int(np.prod(self.shape[1:])) // 4
 
     def with_halo(self, fields: np.ndarray, reach: int) -> np.ndarray:
-        """Fields (..., rows, Lx) with ``reach`` rows of each neighbour above and below them, (..., rows + 2 reach, Lx)."""
+        """Fields (..., rows, ...) with ``reach`` rows of each neighbour above and below them, (..., rows + 2 reach, ...)."""
         self._require(fields, self.local_shape)
         before, after = (processes.number() - 1) % processes.count(), (processes.number() + 1) % processes.count()
-        first, last = (torch.from_numpy(np.ascontiguousarray(part)) for part in (fields[..., :reach, :], fields[..., -reach:, :]))
+        first, last = (
+            torch.from_numpy(np.ascontiguousarray(fields[self._cut(part)])) for part in (slice(reach), slice(-reach, None))
+        )
         above, below = torch.empty_like(last), torch.empty_like(first)
         # Two processes are each other's neighbours on both sides: the tag tells which halo it is.
         jobs = [
@@ -61,7 +64,15 @@ class Slab:
         for job in jobs:
             assert job is not None  # it is only outside the group
             job.wait()
-        return np.concatenate([above.numpy(), fields, below.numpy()], axis=-2)
+        return np.concatenate([above.numpy(), fields, below.numpy()], axis=-len(self.shape))
+
+    def _cut(self, part: slice) -> tuple:
+        """An index that takes ``part`` of the rows of fields."""
+        return (..., part, *(slice(None) for _ in self.shape[1:]))
+
+    def within(self, fields: np.ndarray, reach: int) -> np.ndarray:
+        """Fields without the ``reach`` rows that ``with_halo`` adds on either side."""
+        return fields[self._cut(slice(reach, -reach))]
 
     def gathered(self, fields: np.ndarray) -> np.ndarray | None:
         """Fields of the whole torus on process 0, None on the others."""
@@ -71,30 +82,30 @@ class Slab:
             return None
         parts = [fields]
         for process in range(1, processes.count()):
-            part = torch.empty((*fields.shape[:-2], self.rows[process], self.shape[1]), dtype=torch.float64)
+            part = torch.empty((*fields.shape[: -len(self.shape)], self.rows[process], *self.shape[1:]), dtype=torch.float64)
             distributed.recv(part, process)
             parts.append(part.numpy())
-        return np.concatenate(parts, axis=-2)
+        return np.concatenate(parts, axis=-len(self.shape))
 
     def scattered(self, fields: np.ndarray | None, replicas: int) -> np.ndarray:
-        """This process's rows of (replica, Ly, Lx) fields that process 0 holds: the inverse of ``gathered``."""
+        """This process's rows of (replica, *shape) fields that process 0 holds: the inverse of ``gathered``."""
         if fields is None:
             mine = torch.empty((replicas, *self.local_shape), dtype=torch.float64)
             distributed.recv(mine, 0)
             return mine.numpy()
         self._require(fields, self.shape, replicas)
-        parts = np.split(fields, np.cumsum(self.rows)[:-1], axis=-2)
+        parts = np.split(fields, np.cumsum(self.rows)[:-1], axis=-len(self.shape))
         for process in range(1, processes.count()):
             distributed.send(torch.from_numpy(np.ascontiguousarray(parts[process])), process)
         return np.ascontiguousarray(parts[0])
 
-    def _require(self, fields: np.ndarray, shape: tuple[int, int], replicas: int | None = None) -> None:
+    def _require(self, fields: np.ndarray, shape: tuple[int, ...], replicas: int | None = None) -> None:
         """Raise ValueError on fields of which a neighbour would receive another number of bytes than it waits for."""
-        wanted = fields.shape[:-2] if replicas is None else (replicas,)
+        wanted = fields.shape[: -len(shape)] if replicas is None else (replicas,)
         if fields.dtype != np.float64 or fields.shape != (*wanted, *shape):
             raise ValueError(
-                f"fields are {fields.dtype} of shape {fields.shape}, but this part of the torus of {self.shape[0]} x "
-                f"{self.shape[1]} sites has {shape[0]} x {shape[1]}: give float64 of shape {(*wanted, *shape)}"
+                f"fields are {fields.dtype} of shape {fields.shape}, but this part of the torus of {_text(self.shape)} "
+                f"sites has {_text(shape)}: give float64 of shape {(*wanted, *shape)}"
             )
 
 
@@ -117,16 +128,20 @@ class SlabForces:
         self.force_field, self.slab, self.reach = force_field, slab, reach
 
     def forces(self, fields: np.ndarray) -> np.ndarray:
-        """Total force, shape of ``fields`` (..., rows, Lx)."""
+        """Total force, shape of ``fields`` (..., rows, ...)."""
         if processes.count() == 1:
             return self.force_field.forces(fields)
-        return self.force_field.forces(self.slab.with_halo(fields, self.reach))[..., self.reach : -self.reach, :]
+        return self.slab.within(self.force_field.forces(self.slab.with_halo(fields, self.reach)), self.reach)
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def quench_in_slabs(
     force_field: ForceField,
     reach: int,
-    shape: tuple[int, int],
+    model: Hamiltonian,
     replicas: np.ndarray,
     seed: int,
     bath: Mapping[str, float],
@@ -137,21 +152,25 @@ def quench_in_slabs(
     resumed: Callable[[int], None] = lambda step: None,
     progress: Callable[[int, int], None] = lambda step, total: None,
 ) -> State:
-    """A thermal quench of one torus of ``shape`` in all processes; returns the last state of this process's slab.
+    """A thermal quench of the torus of ``model`` in all processes; returns the last state of this process's slab.
 
     Arguments as in ``quench.quench``, and ``reach`` as in ``SlabForces``. At the recorder's steps, and every ``checkpoint_every``
     steps, the whole lattice is gathered and shown to the recorder of process 0, which alone reads and writes; any number of
-    processes can go on from its checkpoint, and gives the same numbers if the force field does for any tiling.
+    processes can go on from its checkpoint, and gives the same numbers if the force field does for any tiling. Raises ValueError
+    for fields that are not one real number per site: the noise is counted over rows of such.
     """
     if checkpoint_every < 1:
         raise ValueError(f"checkpoints every {checkpoint_every} steps: give at least 1")
+    if model.components > 1 or not model.space.momenta:
+        raise ValueError(f"a field of {model.components} components is not cut into slabs: run its quench in one process")
+    shape = model.lattice.shape
     mine = (list(map(int, replicas)), seed, tuple(shape), steps)
     if (first := processes.from_first(lambda: mine)) != mine:
         raise ValueError(f"this process was given (replicas, seed, shape, steps) = {mine}, the first {first}: give all the same")
     slab = Slab.of(shape)
     engine = Langevin.in_bath(SlabForces(force_field, slab, reach), bath)
     # A slab begins on an even row: its sign of the staggered order is the torus'.
-    state = State.before_quench(Lattice.square(*slab.local_shape), replicas, seed, bath, slab.first_block)
+    state = State.before_quench(model.resized(*slab.local_shape), replicas, seed, bath, slab.first_block)
     blank = np.broadcast_to(0.0, (len(state.replicas), *shape))  # checkpoints are of the whole lattice
     saved = recorder.resume(replace(state, fields=blank, momenta=blank)) if processes.number() == 0 else state
     step = processes.from_first(lambda: saved.step)

@@ -15,7 +15,7 @@ from ennforce.dynamics import checks, device
 from ennforce.dynamics.device import RUNAWAY
 from ennforce.dynamics.noise import FIELDS, LEAST_BLOCKS, MOMENTA, NOISE, four_normals, normal
 from ennforce.forces import Fields, ForceField
-from ennforce.lattice import Lattice
+from ennforce.models import Hamiltonian
 
 
 class DivergenceError(RuntimeError):
@@ -24,14 +24,14 @@ class DivergenceError(RuntimeError):
 
 @dataclass(frozen=True)
 class State:
-    """Fields (replica, Ly, Lx) after ``step`` steps, and momenta of half a step before; ``replicas`` numbers them for the noise.
+    """Fields (replica, *shape of a configuration) after ``step`` steps; momenta of half a step before, or None without momenta.
 
-    Arrays, or float64 tensors on any device (``on``), where the dynamics then stays. Of a part of a larger lattice, ``first_block``
-    is a quarter of the number of its first site there: noise is counted over the whole.
+    ``replicas`` numbers them for the noise. Arrays, or float64 tensors on any device (``on``), where the dynamics then stays. Of a
+    part of a larger lattice, ``first_block`` is a quarter of the number of its first site there: noise is counted over the whole.
     """
 
     fields: Fields
-    momenta: Fields
+    momenta: Fields  # None of fields without momenta, as spins
     step: int
     seed: int
     replicas: np.ndarray
@@ -39,44 +39,47 @@ class State:
 
     @classmethod
     def uncorrelated(
-        cls,
-        shape: tuple[int, ...],
-        replicas: np.ndarray,
-        seed: int,
-        *,
-        sigma: float,
-        mass: float,
-        temperature: float,
-        order: np.ndarray | float = 0.0,
-        first_block: int = 0,
+        cls, shape: tuple[int, ...], replicas: np.ndarray, seed: int, *, sigma: float, mass: float, temperature: float
     ) -> State:
-        """Fields ~ N(order, sigma^2) and momenta ~ N(0, mass temperature), independent on every site: before a thermal quench."""
+        """Fields ~ N(0, sigma^2) of ``shape`` and momenta ~ N(0, mass temperature), all independent."""
         replicas = np.asarray(replicas)
-        fields = order + sigma * normal(seed, FIELDS, replicas, 0, shape, first_block)
-        momenta = np.sqrt(mass * temperature) * normal(seed, MOMENTA, replicas, 0, shape, first_block)
-        return cls(fields, momenta, 0, seed, replicas, first_block)
+        fields = sigma * normal(seed, FIELDS, replicas, 0, shape)
+        momenta = np.sqrt(mass * temperature) * normal(seed, MOMENTA, replicas, 0, shape)
+        return cls(fields, momenta, 0, seed, replicas)
 
     @classmethod
     def before_quench(
-        cls, lattice: Lattice, replicas: np.ndarray, seed: int, bath: Mapping[str, float], first_block: int = 0
+        cls, model: Hamiltonian, replicas: np.ndarray, seed: int, bath: Mapping[str, float], first_block: int = 0
     ) -> State:
-        """``uncorrelated``, with the spread, order and temperature that ``bath`` (``sections.Bath``) sets for the start."""
-        order = bath["initial_order"]
-        return cls.uncorrelated(
-            lattice.shape, replicas, seed, sigma=bath["initial_sigma"], mass=bath["mass"],
-            temperature=bath["initial_temperature"], order=order * lattice.stagger() if order else 0.0, first_block=first_block,
-        )  # fmt: skip
+        """The start that ``bath`` (``sections.Bath``) sets: fields spread by initial_sigma about initial_order, thermal momenta.
+
+        Momenta ~ N(0, mass initial_temperature); all is independent on every site. Raises ValueError for an initial order that is
+        not linear in the fields.
+        """
+        replicas, space, lattice = np.asarray(replicas), model.space, model.lattice
+        shape, order = space.shape(lattice), bath["initial_order"]
+        centre = order * model.order.pattern() if order else 0.0
+        fields = space.near(centre, bath["initial_sigma"], normal(seed, FIELDS, replicas, 0, shape, first_block), lattice)
+        momenta = None
+        if space.momenta:
+            spread = np.sqrt(bath["mass"] * bath["initial_temperature"])
+            momenta = spread * normal(seed, MOMENTA, replicas, 0, shape, first_block)
+        return cls(fields, momenta, 0, seed, replicas, first_block)
+
+    def arrays(self) -> dict[str, Fields]:
+        """Fields, and momenta where there are some, by name."""
+        return {"fields": self.fields} if self.momenta is None else {"fields": self.fields, "momenta": self.momenta}
 
     def on(self, device: str | torch.device) -> State:
-        """The same state as float64 tensors on ``device``."""
-        fields, momenta = (torch.as_tensor(array, device=device).clone() for array in (self.fields, self.momenta))
-        return replace(self, fields=fields, momenta=momenta)
+        """Its arrays as float64 tensors on ``device``."""
+        return self._each(lambda array: torch.as_tensor(array, device=device).clone())
 
     def as_arrays(self) -> State:
-        """The same state in arrays of this process: what recorders and files take."""
-        if isinstance(self.fields, np.ndarray):
-            return self
-        return replace(self, fields=self.fields.cpu().numpy(), momenta=self.momenta.cpu().numpy())
+        """Its tensors as arrays of this process: what recorders and files take."""
+        return self if isinstance(self.fields, np.ndarray) else self._each(lambda tensor: tensor.cpu().numpy())
+
+    def _each(self, change: Callable[[Any], Any]) -> State:
+        return replace(self, **{name: change(values) for name, values in self.arrays().items()})
 
 
 class Langevin:

@@ -10,12 +10,12 @@ import numpy as np
 from ennforce.dynamics.langevin import Langevin, State
 from ennforce.dynamics.recorder import Recorder
 from ennforce.forces import ForceField
-from ennforce.lattice import Lattice
+from ennforce.models import Hamiltonian
 
 
 def quench(
     force_field: ForceField,
-    lattice: Lattice,
+    model: Hamiltonian,
     replicas: np.ndarray,
     seed: int,
     bath: Mapping[str, float],
@@ -33,7 +33,7 @@ def quench(
     initial_temperature of the momenta (``sections.Bath``). ``seed`` fixes the start and, without a ``noise_seed`` of its own, the
     noise. ``resumed`` is told the step the run starts from, ``progress`` every step.
     """
-    start = State.before_quench(lattice, replicas, seed, bath)
+    start = State.before_quench(model, replicas, seed, bath)
     start = replace(start, seed=seed if noise_seed is None else noise_seed)
     engine = Langevin.in_bath(force_field, bath)
     state = recorder.resume(start)

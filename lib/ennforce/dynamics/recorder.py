@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -39,6 +41,7 @@ class Recorder:
 
     ``observe`` returns a Dataset without a time axis, of which a copy is kept. Every ``interval`` seconds all that was recorded,
     with the state, is written atomically to ``checkpoint`` (readable by xarray at any time); ``resume`` goes on from there.
+    ``axes`` names those of one configuration (``FieldSpace.axes``).
     """
 
     def __init__(
@@ -49,7 +52,9 @@ class Recorder:
         dt: float,
         checkpoint: str | Path | None = None,
         interval: float = 30.0,
+        axes: tuple[str, ...] = ("y", "x"),
     ) -> None:
+        self.axes = ("replica", *axes)
         self.observe, self.dt, self.interval = observe, dt, interval
         self.steps, self.snapshot_steps = frozenset(map(int, steps)), frozenset(map(int, snapshot_steps))
         self.checkpoint = Path(checkpoint) if checkpoint else None
@@ -65,15 +70,15 @@ class Recorder:
         if not (due or state.step in self.steps or state.step in self.snapshot_steps):
             return
         state = state.as_arrays()
-        if (due or state.step in self.snapshot_steps) and state.fields.ndim != 3:
-            raise ValueError(f"fields of shape {state.fields.shape} are not (replica, Ly, Lx): keep others by ``observe`` alone")
+        if (due or state.step in self.snapshot_steps) and state.fields.ndim != len(self.axes):
+            raise ValueError(f"fields of shape {state.fields.shape} are not ({', '.join(self.axes)}): name their axes")
         if state.step in self.steps:
             # The next step works on the same arrays: what is kept must not be a view of them.
             self._records.append(self.observe(state).copy(deep=True).expand_dims(time=[moment]))
         if state.step in self.snapshot_steps:
             fields = xr.DataArray(
                 state.fields.astype(np.float32)[None],
-                dims=("snapshot_time", "replica", "y", "x"),
+                dims=("snapshot_time", *self.axes),
                 coords={"snapshot_time": [moment], "replica": state.replicas},
                 attrs={"long_name": "field", "units": "1"},
             )
@@ -84,10 +89,7 @@ class Recorder:
     def save(self, state: State) -> None:
         """Write the checkpoint now."""
         assert self.checkpoint is not None
-        momentary = {
-            "state_fields": (("replica", "y", "x"), state.fields),
-            "state_momenta": (("replica", "y", "x"), state.momenta),
-        }
+        momentary = {f"state_{name}": (self.axes, values) for name, values in state.arrays().items()}
         dataset = self.dataset().assign(momentary).assign_attrs(step=state.step, seed=str(state.seed))
         write_dataset(dataset.assign_coords(replica=state.replicas), self.checkpoint)
         self._saved = time.monotonic()
@@ -97,7 +99,7 @@ class Recorder:
         if self.checkpoint is None or not self.checkpoint.exists():
             return start
         try:
-            saved = read_dataset(self.checkpoint, ["state_fields", "state_momenta"])
+            saved = read_dataset(self.checkpoint, [f"state_{name}" for name in start.arrays()])
             state = self._saved_state(saved, start)
             self._records, self._snapshots = self._saved_records(saved, state)
         except (DataError, ValueError) as error:
@@ -112,11 +114,11 @@ class Recorder:
         step = saved.attrs.get("step")
         if not isinstance(step, np.integer) or not 0 <= step <= max(self.steps | self.snapshot_steps, default=0):
             raise ValueError(f"step {step} is none of this run")
-        fields, momenta = saved["state_fields"].values, saved["state_momenta"].values
-        for values in (fields, momenta):
+        arrays: dict[str, Any] = {name: saved[f"state_{name}"].values for name in start.arrays()}
+        for values in arrays.values():
             if (values.shape, values.dtype) != (start.fields.shape, start.fields.dtype) or not np.isfinite(values).all():
                 raise ValueError(f"its state is not {start.fields.dtype} of shape {start.fields.shape}, all finite")
-        return State(fields, momenta, int(step), start.seed, start.replicas)
+        return replace(start, **arrays, step=int(step))
 
     def _saved_records(self, saved: xr.Dataset, state: State) -> tuple[list[xr.Dataset], list[xr.Dataset]]:
         """Records and snapshots of a checkpoint; raises ValueError unless they are those that the run has made up to ``state``."""
@@ -127,7 +129,7 @@ class Recorder:
         records: list[xr.Dataset] = []
         snapshots: list[xr.Dataset] = []
         if "time" in saved.dims:
-            kept = saved.drop_dims("snapshot_time", errors="ignore").drop_vars(["state_fields", "state_momenta"])
+            kept = saved.drop_dims("snapshot_time", errors="ignore").drop_vars([f"state_{name}" for name in state.arrays()])
             records = [kept.isel(time=[n]) for n in range(kept.sizes["time"])]
         if "snapshot_time" in saved.dims:
             if "fields" not in saved or saved["fields"].shape[1:] != state.fields.shape:

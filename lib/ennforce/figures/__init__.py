@@ -9,7 +9,8 @@ figure, and constants that are read, and not run, while the Snakefile is parsed 
 - ``INPUTS``, if any: argument of ``draw`` -> file below results/<study>. ``{quench}`` or ``{driver}`` in it make it a list: of a
   file for the large quench and each of its variants, or for each force whose conservation of energy is followed. NetCDF and JSON
   come as data sets and dictionaries, other files as paths;
-- ``SETTINGS``, if any: argument of ``draw`` -> dotted key of the study's configuration;
+- ``SETTINGS``, if any: argument of ``draw`` -> dotted key of the study's configuration; ``model`` -> the run on whose torus the
+  study's model is wanted;
 - ``FORMATS``, if not SVG and PNG: its endings; then the file has a ``save(drawing, path, ...)`` of its own.
 """
 

@@ -1,4 +1,4 @@
-"""Figure: dynamical scaling — C(r, t) against r / L(t) and S(k, t) / L^2 against k L."""
+"""Figure: dynamical scaling — C(r, t) against r / L(t) and S(k, t) / L^d against k L."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CATEGORY = "Coarsening"
 TARGETS = ("figures",)
 INPUTS = {"ensemble": "analysis/ensemble_large_network.nc", "growth": "analysis/growth_large_network.nc"}
 CAPTION = """\
-Dynamical scaling: (a) correlations against r / L(t), (b) structure factor in units of the squared domain size against k L(t).
+Dynamical scaling: (a) correlations against r / L(t), (b) structure factor over L^d, d the dimension, against k L(t).
 """
 
 TIMES = 6
@@ -21,6 +21,7 @@ TIMES = 6
 def draw(ensemble: xr.Dataset, growth: xr.Dataset) -> Figure:
     drawing, (left, right) = style.figure(2)
     times, r, k = (ensemble[name].values for name in ("time", "r", "k"))
+    dimension, zone = ensemble["r"].attrs["dimension"], ensemble["k"].attrs["zone"]
     length = growth["length"].sel(definition="half").values
     usable = np.flatnonzero(np.isfinite(length))
     chosen = usable[style.decade_times(times[usable], TIMES)] if len(usable) else usable
@@ -28,7 +29,7 @@ def draw(ensemble: xr.Dataset, growth: xr.Dataset) -> Figure:
         shade = style.TIME_MAP(position / max(len(chosen) - 1, 1))
         for axes, x, variable, scale in (
             (left, r / length[n], "correlation", 1.0),
-            (right, np.where(k <= np.pi, k, np.nan) * length[n], "structure_factor", length[n] ** -2),
+            (right, np.where(k <= zone, k, np.nan) * length[n], "structure_factor", length[n] ** -float(dimension)),
         ):
             mean, error = (scale * ensemble[f"{variable}_{kind}"].isel(time=n).values for kind in ("mean", "error"))
             # The point at zero is the thermal background (C) or the mean order (S), not the domains.
@@ -45,7 +46,7 @@ def draw(ensemble: xr.Dataset, growth: xr.Dataset) -> Figure:
     left.axhline(0, color="0.8", lw=0.6, zorder=0)
     if len(chosen):
         left.legend(title="time ($1/t$)", ncols=2)
-    right.set(xlabel="$k L_{1/2}(t)$", ylabel="$S(k, t) / L_{1/2}^2$", xscale="log", yscale="log")
+    right.set(xlabel="$k L_{1/2}(t)$", ylabel=f"$S(k, t) / L_{{1/2}}^{dimension}$", xscale="log", yscale="log")
     style.panel(left, "a")
     style.panel(right, "b")
     return drawing

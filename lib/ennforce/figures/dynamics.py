@@ -28,14 +28,6 @@ one network: another training gives another.
 """
 
 TIMES = 3
-NAMES = {
-    "field_square": "$\\langle Q^2\\rangle$",
-    **{f"length_{name}": look.label for name, look in style.LENGTHS.items()},
-    "structure_factor": "$S(k\\to 0)$",
-    "correlation": "$C(5)$",
-    "order": "$\\langle|m|\\rangle$",
-    "energy": "energy",
-}
 LARGEST = 30.0  # margins: beyond, an interval leaves the panel
 
 
@@ -64,17 +56,18 @@ def _curves(left, middle, ensembles: dict[str, xr.Dataset]) -> None:
             for axes, variable, coordinate in ((left, "correlation", "r"), (middle, "structure_factor", "k")):
                 x = ensemble[coordinate].values
                 mean, error = (ensemble[f"{variable}_{kind}"].isel(time=n).values for kind in ("mean", "error"))
-                x = np.where(x <= np.pi, x, np.nan) if coordinate == "k" else x  # the zone's corners hold few wave vectors
+                # The zone's corners hold few wave vectors.
+                x = np.where(x <= ensemble["k"].attrs["zone"], x, np.nan) if coordinate == "k" else x
                 label = f"$t$ = {times[n]:.3g}" if name == "network" and axes is left else None
                 axes.plot(x, mean, style.ENGINES[name].line, color=shade, label=label)
                 axes.fill_between(x, mean - error, mean + error, color=shade, alpha=0.25, lw=0)
     left.set(xlabel="$r$ (lattice constants)", ylabel="$C(r, t)$")
     left.legend(title="network solid,\nKPM dashed", loc="upper right")
-    middle.set(xlabel="$k$ from $(\\pi,\\pi)$ (1/lattice constant)", ylabel="$S(k, t)$", yscale="log")
+    middle.set(xlabel=f"{style.wave_number(ensemble)} (1/lattice constant)", ylabel="$S(k, t)$", yscale="log")
 
 
 def _lengths(axes, ensembles: dict[str, xr.Dataset]) -> None:
-    for definition, look in style.LENGTHS.items():
+    for definition, look in style.lengths(ensembles["network"]).items():
         for name, ensemble in ensembles.items():
             mean, error = (ensemble[f"length_{definition}_{kind}"].values for kind in ("mean", "error"))
             times, label = ensemble["time"].values, look.label if name == "network" else None
@@ -108,7 +101,7 @@ def _order(axes, ensembles: dict[str, xr.Dataset]) -> None:
 
 def _differences(axes, rows: list[dict]) -> None:
     """Intervals in units of their margins, one line an observable, one colour a window of time."""
-    starts = sorted({row["from"] for row in rows})
+    starts, names = sorted({row["from"] for row in rows}), {row["observable"]: f"${row['symbol']}$" for row in rows}
     axes.axvspan(-1.0, 1.0, color="0.9", zorder=0)
     axes.axvline(0.0, ls=":", color=style.REFERENCE)
     for start, look in zip(starts, style.series(len(starts)), strict=True):
@@ -116,13 +109,13 @@ def _differences(axes, rows: list[dict]) -> None:
         shift = 0.15 - 0.3 * starts.index(start) / max(len(starts) - 1, 1)
         for row in chosen:
             value, low, high = (row[key] / row["margin"] for key in ("difference", "low", "high"))
-            place = len(NAMES) - 1 - list(NAMES).index(row["observable"]) + shift
+            place = len(names) - 1 - list(names).index(row["observable"]) + shift
             bars = [[value - low], [high - value]]
             axes.errorbar(value, place, xerr=bars, fmt=look["marker"], ms=3.5, capsize=2, color=look["color"])
         if chosen:
             axes.plot([], [], look["marker"], color=look["color"], ms=3.5, label=f"$t$: {start:g}–{chosen[0]['to']:.3g}")
     axes.set_xscale("symlog", linthresh=1.0)
     axes.set_xticks([-10, -1, 0, 1, 10], ["-10", "-1", "0", "1", "10"])
-    axes.set_yticks(range(len(NAMES))[::-1], list(NAMES.values()))
-    axes.set(xlabel="network less solver / margin", xlim=(-LARGEST, LARGEST), ylim=(-0.7, len(NAMES) - 0.3))
+    axes.set_yticks(range(len(names))[::-1], list(names.values()))
+    axes.set(xlabel="network less solver / margin", xlim=(-LARGEST, LARGEST), ylim=(-0.7, len(names) - 0.3))
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2, handletextpad=0.0, columnspacing=0.5)

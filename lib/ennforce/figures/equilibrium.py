@@ -14,26 +14,24 @@ CATEGORY = "Is the learned dynamics right?"
 TARGETS = ("figures",)
 INPUTS = {"equilibrium": "analysis/equilibrium.json", "distributions": "analysis/equilibrium.nc"}
 CAPTION = """\
-Stationary states by the network and by kernel polynomials. Upper row: distribution of the field at each bath temperature, with
-the p-value of an exact test. Lower row: order, susceptibility, Binder cumulant, and kinetic temperature over the bath's. Bands
-and bars: one standard error, bootstrap over replicas. A p-value that is large proves nothing equal: the table of the study gives
-the differences of order and mean square field with their intervals.
+Stationary states by the network and by kernel polynomials. Upper row: distribution of the field at each bath temperature, with the
+p-value of an exact test. Lower row: order, susceptibility, Binder cumulant, and what else tells stationary states, a kinetic
+temperature over the bath's. Bands and bars: one standard error, bootstrap over replicas. A p-value that is large proves nothing
+equal: the table of the study gives the differences of order and mean square field with their intervals.
 """
 
-AVERAGES = {
-    "order": "order $\\langle|m|\\rangle$",
-    "susceptibility": "susceptibility $\\chi$ ($1/t$)",
-    "binder": "Binder cumulant",
-    "kinetic_temperature": "kinetic temperature / $T$",
-}
+# What is drawn of what is compared, and its words where a symbol alone says too little.
+WORDS = {"order": "order ", "susceptibility": "susceptibility ", "binder": "Binder cumulant ", "kinetic_temperature": "kinetic "}
+OMITTED = ("field_square",)  # the distributions above show it
 
 
 def draw(equilibrium: dict, distributions: xr.Dataset) -> Figure:
     temperatures = distributions["temperature"].values
-    drawing, axes = style.figure(max(len(temperatures) + 1, len(AVERAGES)), 2, height=58)
+    symbols = {row["observable"]: row["symbol"] for row in equilibrium["rows"] if row["observable"] not in OMITTED}
+    drawing, axes = style.figure(max(len(temperatures) + 1, len(symbols)), 2, height=58)
     for panel in axes.flat:
         panel.set_axis_off()
-    panels = [*axes[0, : len(temperatures)], *axes[1, : len(AVERAGES)]]
+    panels = [*axes[0, : len(temperatures)], *axes[1, : len(symbols)]]
     for panel, letter in zip(panels, string.ascii_lowercase, strict=False):
         panel.set_axis_on()
         style.panel(panel, letter)
@@ -41,8 +39,8 @@ def draw(equilibrium: dict, distributions: xr.Dataset) -> Figure:
         _distribution(panel, distributions.sel(temperature=temperature))
         p_value = equilibrium["distributions"][f"{temperature:g}"]["p_value"]
         panel.set_title(f"$T$ = {temperature:.3g} $t$, $p$ = {p_value:.2g}", loc="right", fontsize=6.5)
-    for panel, name in zip(axes[1], AVERAGES, strict=False):
-        _averages(panel, name, [row for row in equilibrium["rows"] if row["observable"] == name])
+    for panel, (name, symbol) in zip(axes[1], symbols.items(), strict=False):
+        _averages(panel, name, symbol, [row for row in equilibrium["rows"] if row["observable"] == name])
     axes[0, -1].legend(*axes[0, 0].get_legend_handles_labels(), loc="center")
     return drawing
 
@@ -57,7 +55,7 @@ def _distribution(panel, chosen: xr.Dataset) -> None:
     panel.set(xlabel="field $Q$", ylabel="density", ylim=(0, None))
 
 
-def _averages(panel, name: str, rows: list[dict]) -> None:
+def _averages(panel, name: str, symbol: str, rows: list[dict]) -> None:
     for (engine, look), shift in zip(style.ENGINES.items(), (-0.08, 0.08), strict=True):
         scale = [row["temperature"] if name == "kinetic_temperature" else 1.0 for row in rows]
         values, errors = ([row[key] / s for row, s in zip(rows, scale, strict=True)] for key in (engine, f"{engine}_error"))
@@ -69,4 +67,8 @@ def _averages(panel, name: str, rows: list[dict]) -> None:
         panel.set_yscale("log")
         style.plain_log_ticks(panel.yaxis)
     panel.set_xticks(range(len(rows)), [f"{row['temperature']:.3g}" for row in rows])
-    panel.set(xlabel="temperature ($t$)", ylabel=AVERAGES[name], xlim=(-0.5, len(rows) - 0.5))
+    panel.set(
+        xlabel="temperature ($t$)",
+        ylabel=f"{WORDS.get(name, '')}${symbol}${' / $T$' if name == 'kinetic_temperature' else ''}",
+        xlim=(-0.5, len(rows) - 0.5),
+    )

@@ -1,4 +1,4 @@
-"""Movie: domains of the staggered distortion growing after the quench."""
+"""Movie: domains of the order growing after the quench."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from PIL import Image, ImageDraw
 
 from ennforce.figures import style
 from ennforce.io import write_atomically
-from ennforce.lattice import Lattice
+from ennforce.models import Hamiltonian
 
 CATEGORY = "Coarsening"
 TARGETS = ("figures",)
 FORMATS = ("gif",)
 INPUTS = {"ensemble": "analysis/ensemble_large_network.nc"}
+SETTINGS = {"model": "large"}
 CAPTION = """\
 The {order} of one replica of the large quench, at equal steps of the logarithm of time.
 """
@@ -24,10 +25,13 @@ PIXELS = 512  # least width of a frame
 SECONDS = 0.2  # a frame
 
 
-def draw(ensemble: xr.Dataset) -> list[Image.Image]:
-    """One image for every snapshot of the first replica, with its time below."""
-    fields = ensemble["fields"].isel(replica=0).transpose("snapshot_time", "y", "x").values
-    order = fields * Lattice.square(*fields.shape[1:]).stagger()
+def draw(ensemble: xr.Dataset, model: Hamiltonian) -> list[Image.Image]:
+    """One image for every snapshot of the first replica, with its time below; axes of the lattice are drawn at right angles."""
+    fields = ensemble["fields"].isel(replica=0).transpose("snapshot_time", ...).values
+    order = model.order.project(fields)[:, 0]
+    if order.ndim == 2:
+        order = np.repeat(order[:, None], -(-order.shape[-1] // 8), axis=1)  # a chain, as a stripe
+    order = order[:, *(n // 2 for n in order.shape[1:-2])]
     limit = np.percentile(np.abs(order[-1]), 99)
     scale = -(-PIXELS // order.shape[-1])
     images = []

@@ -1,4 +1,4 @@
-"""Figure: the structure factor after the quench, S(k, t), with Porod's k^-3."""
+"""Figure: the structure factor after the quench, S(k, t), with Porod's law."""
 
 from __future__ import annotations
 
@@ -17,24 +17,29 @@ smallest wave numbers. Bands: one standard error over replicas.
 """
 
 TIMES = 7
+TAIL = (0.08, 0.38)  # where Porod's law is drawn, in units of the inner radius of the Brillouin zone
 
 
 def draw(ensemble: xr.Dataset) -> Figure:
     drawing, (left, right) = style.figure(2)
     times, k = ensemble["time"].values, ensemble["k"].values
     chosen = style.decade_times(times, TIMES)
-    positive = (k > 0) & (k <= np.pi)  # beyond, the corners of the zone hold few wave vectors
+    zone = ensemble["k"].attrs["zone"]
+    positive = (k > 0) & (k <= zone)  # beyond, the corners of the zone hold few wave vectors
     for position, n in enumerate(chosen):
         shade = style.TIME_MAP(position / max(len(chosen) - 1, 1))
         mean, error = (ensemble[f"structure_factor_{kind}"].isel(time=n).values[positive] for kind in ("mean", "error"))
         left.plot(k[positive], mean, color=shade, label=f"{times[n]:.3g}")
         left.fill_between(k[positive], np.maximum(mean - error, 1e-12), mean + error, color=shade, alpha=0.25, lw=0)
     last = ensemble["structure_factor_mean"].isel(time=-1).values[positive]
-    tail = (k[positive] > 0.25) & (k[positive] < 1.2)
+    tail = (k[positive] > TAIL[0] * zone) & (k[positive] < TAIL[1] * zone)
+    porod = ensemble["r"].attrs["dimension"] + ensemble["order"].attrs["components"]
     if tail.any():
-        amplitude = 1.6 * np.exp(np.mean(np.log(last[tail] * k[positive][tail] ** 3)))
-        left.plot(k[positive][tail], amplitude * k[positive][tail] ** -3, ":", color=style.REFERENCE, label="$k^{-3}$")
-    left.set(xlabel="$k$ from $(\\pi,\\pi)$ (inverse lattice constants)", ylabel="$S(k, t)$", xscale="log", yscale="log")
+        amplitude = 1.6 * np.exp(np.mean(np.log(last[tail] * k[positive][tail] ** porod)))
+        left.plot(
+            k[positive][tail], amplitude / k[positive][tail] ** porod, ":", color=style.REFERENCE, label=style.power("k", -porod)
+        )
+    left.set(xlabel=f"{style.wave_number(ensemble)} (inverse lattice constants)", ylabel="$S(k, t)$", xscale="log", yscale="log")
     style.plain_log_ticks(left.xaxis)
     left.legend(title="time ($1/t$)", ncols=2)
     first_shell = np.flatnonzero(positive)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +12,13 @@ matplotlib.use("Agg")
 import cmocean
 import matplotlib.pyplot as plt
 import numpy as np
+import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from ennforce.analysis.lengths import SYMBOLS, definitions
 from ennforce.io import write_atomically
+from ennforce.lattice import Lattice
 
 WIDTH = 178 / 25.4  # a journal's two columns, in inches
 # Okabe and Ito's palette, dark to light so that it survives greyscale.
@@ -34,9 +38,9 @@ class Look(NamedTuple):
 ENGINES = {"network": Look("network", BLUE, "-", "o", BLUE), "kpm": Look("KPM", VERMILION, "--", "s", "white")}
 KINDS = {"quench": Look("quench", BLUE, "-", ".", BLUE), "random": Look("random", ORANGE, "--", ".", ORANGE)}
 LENGTHS = {
-    "half": Look("$L_{1/2}$", BLUE, "-", "o", BLUE),
-    "structure": Look("$L_k$", VERMILION, "-", "s", VERMILION),
-    "wall": Look("$L_\\mathrm{wall}$", GREEN, "-", "^", GREEN),
+    "half": Look(f"${SYMBOLS['half']}$", BLUE, "-", "o", BLUE),
+    "structure": Look(f"${SYMBOLS['structure']}$", VERMILION, "-", "s", VERMILION),
+    "wall": Look(f"${SYMBOLS['wall']}$", GREEN, "-", "^", GREEN),
 }
 TIME_MAP = cmocean.tools.crop_by_percent(cmocean.cm.dense, 15, which="min")
 FIELD_MAP = cmocean.cm.balance
@@ -77,6 +81,39 @@ def save(drawing: Figure, svg: str | Path, png: str | Path) -> None:
 def panel(axes, letter: str) -> None:
     """The letter of a panel, above its upper left corner."""
     axes.set_title(f"({letter})", loc="left", fontweight="bold")
+
+
+def sites(axes, values: np.ndarray, lattice: Lattice, **arguments):
+    """Draw a number per site where the sites are: a row of a chain, a plane, the middle plane of a torus of three dimensions.
+
+    ``arguments`` go to matplotlib's ``imshow``, or to ``pcolormesh`` where the lattice is sheared. Returns what a colour bar needs.
+    """
+    plane = values[None] if values.ndim == 1 else values[(len(values) // 2,) * (values.ndim - 2)]
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(True)
+    basis = lattice.basis[-2:, :2]
+    if values.ndim == 1 or not basis.prod(axis=1).any():
+        aspect = "auto" if values.ndim == 1 else "equal"
+        return axes.imshow(plane, origin="lower", interpolation="nearest", aspect=aspect, **arguments)
+    corners = np.moveaxis(np.indices([n + 1 for n in plane.shape]), 0, -1) - 0.5
+    x, y = np.moveaxis(corners @ basis, -1, 0)
+    axes.set_aspect("equal")
+    return axes.pcolormesh(x, y, plane, rasterized=True, **arguments)
+
+
+def lengths(observables: xr.Dataset) -> dict[str, Look]:
+    """Looks of the domain sizes that an ensemble has, by name."""
+    return {name: LENGTHS[name] for name in definitions(observables)}
+
+
+def wave_number(observables: xr.Dataset) -> str:
+    """What k is called on an axis, by where the order's wave vector puts its zero."""
+    return observables["k"].attrs["long_name"].replace("wave number", "$k$")
+
+
+def power(name: str, exponent: float) -> str:
+    """A power law in TeX, the exponent as a fraction where it is a simple one."""
+    return f"${name}^{{{Fraction(exponent).limit_denominator(6)}}}$"
 
 
 def plain_log_ticks(axis, multiples: tuple[float, ...] = (1.0, 2.0, 5.0)) -> None:

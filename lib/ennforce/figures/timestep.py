@@ -11,16 +11,10 @@ CATEGORY = "Is the learned dynamics right?"
 TARGETS = ("figures",)
 INPUTS = {"timestep": "analysis/timestep.json"}
 CAPTION = """\
-Relative bias of averages over the last third of the run against those of the finest time step: (a) kinetic temperature and mean
-square field, (b) structure factor, (c) domain sizes. Bars: one standard error. Horizontal lines: statistical error of the large
-run at the same times. Dotted: the scheme is unstable beyond.
+Relative bias of averages over the last third of the run against those of the finest time step: (a) kinetic temperature, mean square
+field and other numbers, (b) structure factor, (c) domain sizes. Bars: one standard error. Horizontal lines: statistical error of
+the large run at the same times. Dotted: the scheme is unstable beyond.
 """
-
-NAMES = {
-    "kinetic_temperature / T": "$\\langle P^2\\rangle/mT$",
-    "field_square": "$\\langle Q^2\\rangle$",
-    **{f"length_{name}": look.label for name, look in style.LENGTHS.items()},
-}
 
 
 def draw(timestep: dict) -> Figure:
@@ -28,7 +22,7 @@ def draw(timestep: dict) -> Figure:
     rows = timestep["rows"]
     names = list(dict.fromkeys(row["observable"] for row in rows))
     groups = (
-        [name for name in names if name in ("kinetic_temperature / T", "field_square")],
+        [name for name in names if not name.startswith(("S(", "length_"))],
         [name for name in names if name.startswith("S(")],
         [name for name in names if name.startswith("length_")],
     )
@@ -40,7 +34,7 @@ def draw(timestep: dict) -> Figure:
                 100 * np.array([np.nan if row[key] is None else row[key] for row in chosen])
                 for key in ("relative_bias", "standard_error", "statistical_error")
             )
-            label = NAMES.get(name, "$" + name + "$")
+            label = f"${chosen[0]['symbol']}$"
             panel.errorbar(dts, bias, error, color=look["color"], fmt=look["marker"] + look["ls"], ms=3, capsize=2, label=label)
             if np.isfinite(allowed[0]):
                 for side in (-1, 1):

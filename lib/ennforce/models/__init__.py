@@ -5,8 +5,10 @@ import math
 from ennforce.lattice import Lattice
 from ennforce.models.base import Hamiltonian
 from ennforce.models.blocks import Blocks, DensityMatrix
+from ennforce.models.fields import FieldSpace, Real, Sphere
 from ennforce.models.holstein import Holstein
 from ennforce.models.kondo import Kondo
+from ennforce.models.order import Chirality, OrderParameter, Staggered, Uniform
 from ennforce.models.peierls import Peierls
 
 MODELS: dict[str, type[Hamiltonian]] = {"holstein": Holstein, "kondo": Kondo, "peierls": Peierls}
@@ -27,4 +29,7 @@ def from_parameters(parameters: dict) -> Hamiltonian:
         raise ValueError(f"these are no parameters of the {name} model ({error})") from error
 
 
-__all__ = ["MODELS", "Blocks", "DensityMatrix", "Hamiltonian", "Holstein", "Kondo", "Peierls", "from_parameters"]
+__all__ = [
+    "MODELS", "Blocks", "Chirality", "DensityMatrix", "FieldSpace", "Hamiltonian", "Holstein", "Kondo", "OrderParameter", "Peierls",
+    "Real", "Sphere", "Staggered", "Uniform", "from_parameters",
+]  # fmt: skip

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import numbers
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, asdict, dataclass, replace
 from dataclasses import fields as fields_of
-from numbers import Real
 from typing import ClassVar, Self
 
 import numpy as np
 
 from ennforce.lattice import Lattice, Shift
 from ennforce.models.blocks import Blocks, DensityMatrix
+from ennforce.models.fields import FieldSpace, Real
+from ennforce.models.order import OrderParameter, Uniform
 from ennforce.symmetry import FieldType
 
 # Beyond these, squares and products of energies lose all digits against the hopping, or overflow.
@@ -21,10 +23,10 @@ SMALLEST_TEMPERATURE = 1e-9
 
 @dataclass(frozen=True)
 class Hamiltonian(ABC):
-    """Electrons with ``orbitals`` states a site, coupled to classical fields of ``components`` numbers a site.
+    """Electrons with ``orbitals`` states per site, coupled to classical fields: all that knows the physics of a study.
 
     A configuration has shape (*lattice.shape), or (components, *lattice.shape) where there are several. ``temperature`` is that of
-    the electrons (k_B = 1). Either the chemical potential is given or the ``filling`` (electrons a site, between 0 and
+    the electrons (k_B = 1). Either the chemical potential is given or the ``filling`` (electrons per site, between 0 and
     ``orbitals``), for which the chemical potential is then solved.
     """
 
@@ -39,7 +41,7 @@ class Hamiltonian(ABC):
     def __post_init__(self) -> None:
         for field in fields_of(self):
             value = getattr(self, field.name)
-            if isinstance(value, Real) and not abs(float(value)) <= LARGEST:
+            if isinstance(value, numbers.Real) and not abs(float(value)) <= LARGEST:
                 raise ValueError(f"{field.name} = {value} of the model is not a number below {LARGEST:g}: choose units near t")
         if 0 < self.temperature < SMALLEST_TEMPERATURE:
             raise ValueError(
@@ -51,10 +53,10 @@ class Hamiltonian(ABC):
                 f"temperature {self.temperature} is not positive: the electronic force needs a finite electron temperature"
             )
         if self.filling is not None and not 0 < self.filling < self.orbitals:
-            raise ValueError(f"filling {self.filling} must lie strictly between 0 and {self.orbitals} electrons a site")
+            raise ValueError(f"filling {self.filling} must lie strictly between 0 and {self.orbitals} electrons per site")
 
     def resized(self, *shape: int) -> Self:
-        """The same model on another torus."""
+        """This model on another torus."""
         return replace(self, lattice=self.lattice.resized(*shape))
 
     @property
@@ -63,14 +65,36 @@ class Hamiltonian(ABC):
         """How the field transforms under the point group and the internal symmetries."""
 
     @property
+    def space(self) -> FieldSpace:
+        """What lives on a site; a real number unless a model says otherwise."""
+        return Real()
+
+    @property
     def components(self) -> int:
-        """Numbers a site that make up the field."""
-        return 1
+        """Numbers per site that make up the field."""
+        return self.space.components
 
     @property
     def field_shape(self) -> tuple[int, ...]:
         """Shape of one configuration."""
-        return self.lattice.shape if self.components == 1 else (self.components, *self.lattice.shape)
+        return self.space.shape(self.lattice)
+
+    @property
+    def order(self) -> OrderParameter:
+        """What the fields order into; without a better word the fields themselves at q = 0."""
+        return Uniform(self.lattice, "field", "Q", self.components, 2 if self.components == 1 else 0, None)
+
+    @property
+    def stiffest(self) -> float:
+        """Upper bound of the eigenvalues of the classical energy's second derivatives: sets the largest stable time step.
+
+        Raises ValueError unless a model states one.
+        """
+        raise ValueError(f"the {type(self).__name__} model states no largest stiffness: give it the property ``stiffest``")
+
+    def ordered_guess(self) -> np.ndarray:
+        """Fields near an ordered ground state, from which it is found by relaxing; the order's pattern with amplitude 1 here."""
+        return self.order.pattern()
 
     @property
     def density_bonds(self) -> tuple[Shift, ...]:

@@ -9,6 +9,8 @@ import numpy as np
 
 from ennforce import threads
 from ennforce.lattice import Lattice
+from ennforce.models.fields import Real
+from ennforce.models.order import Staggered
 
 LEAST_SITES = 2**17  # for a thread of their own: a fifth of a millisecond
 
@@ -25,6 +27,8 @@ class DoubleWell:
     lattice: Lattice
     _: KW_ONLY
     stiffness: float = 1.0
+    space = Real()
+    components = 1
 
     def __post_init__(self) -> None:
         if not 0 < self.stiffness < np.inf:
@@ -32,6 +36,10 @@ class DoubleWell:
         if self.lattice.name != "square":
             raise ValueError(f"the double well lives on the square lattice, not on a {self.lattice}: use Lattice.square")
         self.lattice.stagger()  # raises on odd lengths
+
+    @property
+    def order(self) -> Staggered:
+        return Staggered(self.lattice, "staggered field", r"\phi = (-1)^{x+y} Q")
 
     def forces(self, fields: np.ndarray) -> np.ndarray:
         """-dE/dQ, shape of ``fields`` (..., Ly, Lx)."""

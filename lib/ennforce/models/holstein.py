@@ -10,6 +10,7 @@ import numpy as np
 
 from ennforce.models.base import Hamiltonian
 from ennforce.models.blocks import Blocks, DensityMatrix
+from ennforce.models.order import OrderParameter, Staggered, Uniform
 from ennforce.symmetry import FieldType
 
 
@@ -39,8 +40,23 @@ class Holstein(Hamiltonian):
 
     @property
     def odd(self) -> bool:
-        bipartite = all(length % 2 == 0 for length in self.lattice.shape) and self.lattice.name != "triangular"
-        return self.chemical_potential == 0.0 and self.filling is None and bipartite
+        even = self.lattice.bipartite and all(length % 2 == 0 for length in self.lattice.shape)
+        return self.chemical_potential == 0.0 and self.filling is None and even
+
+    @property
+    def order(self) -> OrderParameter:
+        if not self.lattice.bipartite:
+            return Uniform(self.lattice, "distortion", "Q", growth_law=None)
+        sign = "+".join(reversed(self.lattice.axes))
+        return Staggered(self.lattice, "staggered distortion", rf"\phi = (-1)^{{{sign}}} Q")
+
+    @property
+    def stiffest(self) -> float:
+        return self.K + len(self.lattice.neighbours) * abs(self.kappa)
+
+    def ordered_guess(self) -> np.ndarray:
+        """The distortion of the classical limit at strong coupling, where a site holds one electron or none."""
+        return self.g / (2.0 * (self.K - len(self.lattice.neighbours) * self.kappa)) * self.order.pattern()
 
     @property
     def coupling(self) -> float:

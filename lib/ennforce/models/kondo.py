@@ -9,6 +9,8 @@ import numpy as np
 
 from ennforce.models.base import Hamiltonian
 from ennforce.models.blocks import Blocks, DensityMatrix
+from ennforce.models.fields import FieldSpace, Real, Sphere
+from ennforce.models.order import Chirality, OrderParameter, Staggered
 from ennforce.symmetry import FieldType
 
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
@@ -18,8 +20,9 @@ PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 class Kondo(Hamiltonian):
     """H = -t sum_<ij>s (c+_is c_js + h.c.) - J sum_i S_i . c+_i sigma c_i - H_z sum_i S_i^z + A/2 sum_i (|S_i|^2 - 1)^2.
 
-    Fields: the moments S, shape (3, *lattice.shape), of about unit length: A holds them there where the dynamics does not.
-    Two orbitals a site, spin up and down; the force is the exchange field J <c+ sigma c> and what the classical terms add.
+    Fields: the moments S, shape (3, *lattice.shape), of unit length; with A > 0 of about unit length, held there by A, and with
+    momenta. Two orbitals per site, spin up and down; the force is the exchange field J <c+ sigma c> and what the classical terms
+    add.
     """
 
     orbitals: ClassVar[int] = 2
@@ -31,8 +34,14 @@ class Kondo(Hamiltonian):
     A: float = 0.0
 
     @property
-    def components(self) -> int:
-        return 3
+    def space(self) -> FieldSpace:
+        return Real(3) if self.A > 0 else Sphere()
+
+    @property
+    def order(self) -> OrderParameter:
+        if self.lattice.name == "triangular":
+            return Chirality(self.lattice, "chirality", r"\chi", growth_law=None)
+        return Staggered(self.lattice, "staggered moment", r"\mathbf{n}", 3, 0)
 
     @property
     def field_type(self) -> FieldType:

@@ -12,6 +12,8 @@ import numpy as np
 from ennforce.lattice import Shift
 from ennforce.models.base import Hamiltonian
 from ennforce.models.blocks import Blocks, DensityMatrix
+from ennforce.models.fields import FieldSpace, Real
+from ennforce.models.order import OrderParameter, Staggered, Uniform
 from ennforce.symmetry import FieldType
 
 
@@ -36,8 +38,21 @@ class Peierls(Hamiltonian):
             raise ValueError(f"K = {self.K} with k0 = {self.k0} is elastically unstable: K must be positive, k0 not negative")
 
     @property
-    def components(self) -> int:
-        return self.lattice.dimension
+    def space(self) -> FieldSpace:
+        return Real(self.lattice.dimension)
+
+    @property
+    def order(self) -> OrderParameter:
+        components, kind = self.lattice.dimension, Staggered if self.lattice.bipartite else Uniform
+        return kind(
+            self.lattice, f"{'staggered ' if kind is Staggered else ''}displacement", "u", components, 2 if components == 1 else 0
+        )
+
+    @property
+    def stiffest(self) -> float:
+        # A spring's energy d^2 K/2 with d = e . (u_j - u_i) is at most K (|e . u_i|^2 + |e . u_j|^2).
+        directions = np.array(self.lattice.neighbours) @ self.lattice.basis
+        return self.k0 + 2.0 * self.K * float(np.linalg.eigvalsh(directions.T @ directions).max())
 
     @property
     def field_type(self) -> FieldType:

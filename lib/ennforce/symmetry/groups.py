@@ -100,6 +100,11 @@ class PointGroup:
         return orders
 
     @cached_property
+    def largest_rotation(self) -> int:
+        """The largest order of a proper rotation: 4 of the square lattice, 6 of the triangular one."""
+        return int(self.orders[np.linalg.det(self.cartesian) > 0].max())
+
+    @cached_property
     def classes(self) -> tuple[tuple[int, ...], ...]:
         """Conjugacy classes, each a sorted tuple of element numbers."""
         found: dict[tuple[int, ...], None] = {}

@@ -8,15 +8,17 @@ import numpy as np
 import xarray as xr
 
 from ennforce.io import attribute
+from ennforce.lattice import Lattice
 from ennforce.models import from_parameters
 
 SPLITS = ("train", "validation", "test")
 
 
-def configurations(fields: np.ndarray, *, kind: str, time: np.ndarray, trajectory: np.ndarray) -> xr.Dataset:
-    """Unlabelled samples (sample, component, y, x), stored in float32: labels are computed from the stored numbers."""
+def configurations(fields: np.ndarray, lattice: Lattice, *, kind: str, time: np.ndarray, trajectory: np.ndarray) -> xr.Dataset:
+    """Unlabelled samples (sample, component, *lattice axes), stored in float32: labels are computed from the stored numbers."""
+    dims = ("sample", "component", *lattice.axes)
     return xr.Dataset(
-        {"fields": (("sample", "component", "y", "x"), fields.astype(np.float32), {"long_name": "lattice field", "units": "1"})},
+        {"fields": (dims, fields.astype(np.float32), {"long_name": "lattice field", "units": "1"})},
         coords={
             "kind": ("sample", np.full(len(fields), kind)),
             "time": ("sample", time, {"long_name": "time since the quench", "units": "1/t"}),
@@ -34,11 +36,10 @@ def spreads(least: float, largest: float, count: int) -> np.ndarray:
     return least * (largest / least) ** (golden * np.arange(1, count + 1) % 1.0)
 
 
-def soft(noise: np.ndarray, stagger: np.ndarray, length: float) -> np.ndarray:
-    """White ``noise`` (Ly, Lx) filtered to waves near (pi, pi): spectrum 1 / (1 + (k length)^2)^2, k from there; rms 1."""
-    waves = np.meshgrid(*(2.0 * np.pi * np.fft.fftfreq(n) for n in noise.shape), indexing="ij")
-    passed = 1.0 / (1.0 + length**2 * sum(k**2 for k in waves))
-    field = stagger * np.fft.ifft2(passed * np.fft.fft2(noise)).real
+def soft(noise: np.ndarray, modulation: np.ndarray, length: float, lattice: Lattice) -> np.ndarray:
+    """White ``noise`` (*lattice shape) filtered to waves near that of ``modulation``: spectrum 1 / (1 + (k length)^2)^2; rms 1."""
+    passed = 1.0 / (1.0 + length**2 * (lattice.wave_vectors() ** 2).sum(axis=-1))
+    field = modulation * np.fft.ifftn(passed * np.fft.fftn(noise)).real
     return field / np.sqrt(np.mean(field**2))
 
 
@@ -95,7 +96,7 @@ FLOOR = 0.02  # of the rms force of all samples, below which a configuration's f
 
 @dataclass(frozen=True)
 class Samples:
-    """Fields and target forces of one split, float32 arrays (sample, component, Ly, Lx)."""
+    """Fields and target forces of one split, float32 arrays (sample, component, *lattice shape)."""
 
     fields: np.ndarray
     forces: np.ndarray
