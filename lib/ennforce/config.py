@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import reprlib
 from collections.abc import Iterable
 from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model, model_validator
 
 from ennforce import limits
+from ennforce.models import Hamiltonian, Holstein
+from ennforce.models.settings import Model, section_of, settings_of
 from ennforce.reading import nearest
 from ennforce.sections import (
     ODD_SCALAR,
@@ -23,7 +26,6 @@ from ennforce.sections import (
     Equilibrium,
     Frontier,
     Large,
-    Model,
     Name,
     Network,
     NonNegative,
@@ -69,7 +71,7 @@ class Study(Section):
         dict[str, Swept], Field(description="values by dotted key, as model.g: [1.4, 1.5]; one study for each combination")
     ] = Field(default_factory=dict)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
-    model: Model = Model()
+    model: settings_of(Holstein) = settings_of(Holstein)()  # type: ignore[valid-type]
     solver: Solver = Solver()
     bath: Bath = Bath()
     data: Data = Data()
@@ -144,6 +146,14 @@ class Study(Section):
         return self
 
     @model_validator(mode="after")
+    def fitting(self) -> Study:
+        wrong = [f"{key} = {shape}" for key, shape in limits.lattices(self).items() if len(shape) != self.model.dimension]
+        if wrong:
+            axes = f"a {self.model.lattice} lattice has {self.model.dimension} axes"
+            raise ValueError(f"{', '.join(wrong)}: {axes}, so give as many lengths")
+        return self
+
+    @model_validator(mode="after")
     def possible(self) -> Study:
         if found := limits.problems(self):
             raise ValueError("; ".join(found))
@@ -151,12 +161,12 @@ class Study(Section):
 
     def usable(self, names: Iterable[str]) -> list[str]:
         """Those of the networks ``frontier.models`` that can learn the study's force: some kinds are made for an odd one."""
-        return [name for name in names if self.model.odd or self.frontier.models[name].kind not in ODD_SCALAR]
+        return [name for name in names if self.odd or self.frontier.models[name].kind not in ODD_SCALAR]
 
     @model_validator(mode="after")
     def learnable(self) -> Study:
         away = "away from half filling (model.chemical_potential, model.filling) the force is not odd"
-        if not self.model.odd and self.network.kind in ODD_SCALAR:
+        if not self.odd and self.network.kind in ODD_SCALAR:
             raise ValueError(f"{away}, as network.kind = {self.network.kind} needs it: choose enn, enn_energy or typed")
         lists = {"frontier.models": self.frontier.models, "frontier.efficiency_models": self.frontier.efficiency_models}
         for key, names in lists.items():
@@ -164,40 +174,59 @@ class Study(Section):
                 raise ValueError(f"{away}, as all of {key} need it ({', '.join(names)}): add one of kind enn, enn_energy or typed")
         every = {"network": self.network, **{f"frontier.models.{name}": model for name, model in self.frontier.models.items()}}
         odd = [name for name, one in every.items() if one.kind == "enn_energy" and not one.mixed]
-        if odd and self.model.odd:
+        if odd and self.odd:
             raise ValueError(f"{odd[0]}.mixed = false: an enn_energy reads its energy from even features, so set it to true")
         return self
 
+    @functools.cached_property
+    def lattice_model(self) -> Hamiltonian:
+        """The model on the torus of the training data."""
+        return self.model.build(self.data.shape)
+
+    @property
+    def odd(self) -> bool:
+        """Whether the force is odd (P3): at half filling by chemical potential, on the even tori of a study."""
+        return self.lattice_model.odd
+
     def model_parameters(self, shape: list[int]) -> dict:
         """Parameters of the lattice model on a torus of ``shape``, as ``models.from_parameters`` takes them."""
-        values = self.model.model_dump(exclude={"lattice", "electron_temperature"})
-        lattice = {"name": self.model.lattice, "shape": list(shape)}
-        return {**values, "temperature": self.model.electron_temperature, "lattice": lattice}
+        return self.model.parameters(shape)
+
+
+def study_of(model: type[Model]) -> type[Study]:
+    """The class of studies whose section ``model`` is this one."""
+    return Study if model is settings_of(Holstein) else create_model("Study", __base__=Study, model=(model, model()))
 
 
 def load_study(content: dict) -> Study:
     """The validated study; raises ConfigError with one line for each problem."""
     try:
-        return Study.model_validate(content)
+        section = content.get("model", {})
+        model = section_of(section) if isinstance(section, dict) else settings_of(Holstein)
+        study = study_of(model)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    try:
+        return study.model_validate(content)
     except ValidationError as error:
-        raise ConfigError("; ".join(_one_line(problem, content) for problem in error.errors())) from None
+        raise ConfigError("; ".join(_one_line(problem, study) for problem in error.errors())) from None
 
 
-def _one_line(problem, content: dict) -> str:
+def _one_line(problem, study: type[Study]) -> str:
     keys = [str(part) for part in problem["loc"]]
     name = ".".join(keys) or "the configuration"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error" and not keys:
         return message  # of several sections, which it names
     if problem["type"] == "extra_forbidden":
-        section: type[BaseModel] = Study
+        section: type[BaseModel] = study
         for key in keys[:-1]:
             if key not in section.model_fields:  # a name the user gave, in a section that holds sections of one type
                 continue
             annotation = section.model_fields[key].annotation
             section = next(a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel))
-        allowed = ", ".join(section.model_fields)
-        return f"{name} is not a setting: allowed here are {allowed}{nearest(keys[-1], section.model_fields, _everywhere())}"
+        allowed = [field.alias or key for key, field in section.model_fields.items()]
+        return f"{name} is not a setting: allowed here are {', '.join(allowed)}{nearest(keys[-1], allowed, _everywhere(study))}"
     if problem["type"] == "value_error":
         told = "" if isinstance(problem["input"], dict | BaseModel) else f" = {reprlib.repr(problem['input'])}"
         return f"{name}{told}: {message}"
@@ -205,7 +234,7 @@ def _one_line(problem, content: dict) -> str:
     return f"{name} = {reprlib.repr(problem['input'])}: {message[0].lower()}{message[1:]}"
 
 
-def _everywhere(section: type[BaseModel] = Study, prefix: str = "") -> list[str]:
+def _everywhere(section: type[BaseModel], prefix: str = "") -> list[str]:
     """Dotted keys of all settings in sections, for what was written into the wrong one."""
     found = []
     for key, field in section.model_fields.items():

@@ -121,8 +121,10 @@ def too_short(study: Study) -> Iterator[str]:
 
 def unstable(study: Study) -> Iterator[str]:
     """The lattice alone, which electrons only soften, must be stable: dt < 2 / omega_max."""
-    model = study.model
-    bound = 2.0 / math.sqrt((model.K + 4.0 * abs(model.kappa)) / study.bath.mass)
+    model = study.lattice_model
+    if not model.space.momenta:
+        return
+    bound = 2.0 / math.sqrt(model.stiffest / study.bath.mass)
     steps = {"bath.dt": study.bath.dt, **{f"variants.{n}.dt": v.dt for n, v in study.variants.items() if v.dt}}
     steps |= {f"timestep.dts.{n}": dt for n, dt in enumerate(study.timestep.dts)}
     for key, dt in steps.items():
@@ -195,7 +197,7 @@ def memories(study: Study) -> Iterator[tuple[str, float, str]]:
     d, t = study.data, study.training
     for name, (run, _) in study.runs().items():
         sites = math.prod(run.shape)
-        whole = f"{name} of {' x '.join(map(str, run.shape))} sites with"
+        whole = f"{name} of {_shape(run.shape)} sites with"
         fields = f"{whole} {min(run.chunk, run.replicas)} replicas a job"
         yield fields, 8.0 * 6 * min(run.chunk, run.replicas) * sites, "use a smaller lattice, or a smaller chunk"
         kept = f"{whole} {run.snapshots} snapshots of {run.replicas} replicas"
@@ -204,14 +206,10 @@ def memories(study: Study) -> Iterator[tuple[str, float, str]]:
     sites = math.prod(d.shape)
     count = d.random_configurations + d.trajectories * min(d.snapshots, d.steps + 1)
     smaller = "use less or smaller configurations"
-    yield f"data of {count} configurations of {' x '.join(map(str, d.shape))} sites", 8.0 * 2 * 2 * count * sites, smaller
+    yield f"data of {count} configurations of {_shape(d.shape)} sites", 8.0 * 2 * 2 * count * sites, smaller
     channels = (16 if study.network.mixed else 8) * study.network.width if study.network.kind.startswith("enn") else 1
     activations = 4.0 * t.batch * sites * channels * (study.network.depth + 1)
-    yield (
-        f"training on batches of {t.batch} x {' x '.join(map(str, d.shape))} sites",
-        activations,
-        "use a smaller batch or data.shape",
-    )
+    yield f"training on batches of {t.batch} x {_shape(d.shape)} sites", activations, "use a smaller batch or data.shape"
     for key, shape in diagonalised(study).items():
         matrix = 8.0 * 3 * math.prod(shape) ** 2
         yield f"{key} = {shape}, which is diagonalised exactly,", matrix, "use a smaller lattice there"
@@ -244,6 +242,10 @@ def times(study: Study) -> Iterator[tuple[str, float, str]]:
     for key, shape in diagonalised(study).items():
         seconds = DIAGONALISATION_SECONDS * float(math.prod(shape)) ** 3
         yield f"{key} = {shape}, which is diagonalised exactly,", seconds, "use a smaller lattice there"
+
+
+def _shape(shape: list[int]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _bytes(count: float) -> str:

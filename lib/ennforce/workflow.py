@@ -21,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ennforce.io import DataError, file_digest, remove_parts, text_digest, write_atomically
+from ennforce.models import register
 
 log = logging.getLogger("ennforce")
 
@@ -41,6 +42,7 @@ class Node:
     log: str
     study: str
     checkpoint_seconds: float
+    model_class: str | None = None
 
     @property
     def parents(self) -> list[str]:
@@ -132,6 +134,8 @@ def run_node(main: Callable[[Node], None], namespace: dict) -> None:
             node.clean()
         if "snakemake" in namespace:
             write_atomically(node.record, lambda path: path.write_text(json.dumps(node.__dict__, indent=2) + "\n"))
+        if node.model_class:  # named by the study's own configuration
+            register(node.model_class)
         set_threads(max(1, node.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
         main(node)
     except FORESEEN as error:
@@ -157,6 +161,7 @@ def _from_snakemake(snakemake) -> Node:
         log=str(snakemake.log[0]),
         study=snakemake.config["study"],
         checkpoint_seconds=snakemake.config["checkpoint_seconds"],
+        model_class=snakemake.config["model_class"],
     )
 
 

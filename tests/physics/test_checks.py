@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from ennforce.accuracy import ReferenceForces
-from ennforce.analysis.comparison import OBSERVABLES, compare, over_networks, overall, paired, total_energy, window_weights, windows
+from ennforce.analysis.comparison import compare, over_networks, overall, paired, total_energy, window_weights, windows
 from ennforce.analysis.ensemble import pooled_error
 from ennforce.analysis.equilibrium import averages, histograms, integrated_autocorrelation, stationary
 from ennforce.analysis.intervals import half_width, jackknife, leave_one_out, members_needed
@@ -104,6 +104,7 @@ def recorded(rng, start: np.ndarray, change: float = 0.0) -> xr.Dataset:
 
 
 MARGINS = Margins().model_dump()
+COMPARED = 8  # what is compared of these made-up ensembles
 TIMES = np.array([0.5, *np.geomspace(1.0, 100.0, 20)])
 
 
@@ -153,7 +154,7 @@ def test_a_planted_half_percent_is_different_none_is_equivalent_and_noise_cannot
         return compare(*pair, [1.0, 12.0], MARGINS, 0.05)
 
     planted, none, noisy = compared(0.001, -0.005), compared(0.001, 0.0), compared(0.3, 0.0)
-    assert {planted[0]["from"], planted[-1]["to"]} == {1.0, 100.0} and len(planted) == 2 * len(OBSERVABLES)
+    assert {planted[0]["from"], planted[-1]["to"]} == {1.0, 100.0} and len(planted) == 2 * COMPARED
     for start in (1.0, 12.0):
         assert verdicts(planted)["field_square", start] == "different"  # 0.5 % against a margin of 0.2 %
         assert verdicts(planted)["length_half", start] == "equivalent"  # 0.5 % against a margin of 1 %
@@ -194,7 +195,7 @@ def test_what_cannot_be_measured_and_what_is_no_pair():
     rows = {(row["observable"], row["from"]): row for row in compare(first, second, [1.0, 2.5, 12.0, 500.0], MARGINS, 0.05)}
     assert rows["correlation", 1.0]["verdict"] == "not measured" and rows["correlation", 1.0]["low"] is None
     assert 0.5 < rows["correlation", 2.5]["used"] < 1.0 == rows["correlation", 12.0]["used"]
-    assert len(rows) == 3 * len(OBSERVABLES)  # no window begins after the end
+    assert len(rows) == 3 * COMPARED  # no window begins after the end
     assert compare(first, second, [1.0], MARGINS, 0.05) == compare(first, second, [1.0], MARGINS, 0.05)  # to the bit
     same = compare(first, first, [1.0], MARGINS, 0.05)
     assert {row["verdict"] for row in same} == {"equivalent"} and all(row["difference"] == 0 for row in same)
@@ -216,7 +217,7 @@ def test_several_networks_together_hold_the_error_of_the_network():
         4.303 * row["spread"] / np.sqrt(3), rel=1e-3
     )
     tables[0][0] |= {"difference": None}
-    assert len(over_networks(tables)) == len(OBSERVABLES) - 1
+    assert len(over_networks(tables)) == COMPARED - 1
 
 
 def test_a_window_is_an_average_over_the_logarithm_of_time():

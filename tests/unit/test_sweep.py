@@ -49,7 +49,7 @@ def test_without_a_sweep_there_are_no_points():
 @pytest.mark.parametrize(
     ("sweep", "message"),
     [
-        ({"model.gg": [1]}, "sweep at gg=1: model.gg is not a setting: allowed here are name, lattice, t, g"),
+        ({"model.gg": [1]}, "sweep at gg=1: model.gg is not a setting: allowed here are name, class, lattice"),
         ({"modle.g": [1]}, "sweep at g=1: modle is not a setting"),
         ({"model.g": [1.0, -1]}, "sweep at g=-1: model.g = -1: input should be greater than 0"),
         ({"large.shape": [[32, 33]]}, "sweep at shape=32x33: large.shape.1 = 33: input should be a multiple of 2"),

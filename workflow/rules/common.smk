@@ -13,7 +13,7 @@ if Path(sys.executable).exists():
 
 from ennforce import figures
 from ennforce.config import ConfigError, load_study
-from ennforce.files import DataError, read_json
+from ennforce.files import DataError, file_digest, read_json
 from ennforce.models import from_parameters
 from ennforce.reading import nearest, repeated_key
 from ennforce.sources import digest
@@ -38,6 +38,7 @@ LEFT_OUT = sorted(set(STUDY.frontier.models) - set(STUDY.usable(STUDY.frontier.m
 
 # What every job gets to see beyond its params: settings that change no result.
 config["study"] = STUDY.study
+config["model_class"] = STUDY.model.file
 config["checkpoint_seconds"] = STUDY.checkpoint_seconds
 
 
@@ -58,7 +59,8 @@ def file_of_jobs(folder, ending, rule):
 def code_of(script, *unused):
     """A parameter of a job that changes with the source code its result depends on, and with nothing else."""
     path = (ROOT / "scripts" / Path(script).name).resolve()
-    return lambda wildcards: digest(path, *unused)
+    own = [file_digest(STUDY.model.file.rpartition(":")[0])] if STUDY.model.file else []
+    return lambda wildcards: "-".join([digest(path, *unused), *own])
 
 
 def last_words(logs):

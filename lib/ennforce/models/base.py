@@ -92,6 +92,9 @@ class Hamiltonian(ABC):
         """
         raise ValueError(f"the {type(self).__name__} model states no largest stiffness: give it the property ``stiffest``")
 
+    def validate(self) -> None:  # noqa: B027  (most models have nothing to add)
+        """Raises ValueError where the settings are allowed one by one and yet make no study."""
+
     def ordered_guess(self) -> np.ndarray:
         """Fields near an ordered ground state, from which it is found by relaxing; the order's pattern with amplitude 1 here."""
         return self.order.pattern()

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse
 
 from ennforce.lattice import Lattice, Shift
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 HERMITIAN_TOLERANCE = 1e-12  # of the largest on-site element
 
@@ -21,7 +24,7 @@ HERMITIAN_TOLERANCE = 1e-12  # of the largest on-site element
 class Blocks:
     """H_e of one configuration: H[r, r] = onsite[r], H[r, r + shift] = bonds[shift][r].
 
-    onsite: (*shape, b, b), or (*shape) for one orbital a site; bonds: shift to (b, b) or (*shape, b, b), or a number or (*shape)
+    onsite: (*shape, b, b), or (*shape) for one orbital per site; bonds: shift to (b, b) or (*shape, b, b), or a number or (*shape)
     for one orbital; real or complex. Raises ValueError on blocks that are not Hermitian, not finite or misshapen, on a bond that
     is given twice, and on a torus not larger than twice a bond.
     """
@@ -35,7 +38,7 @@ class Blocks:
         onsite = np.asarray(self.onsite)
         onsite = onsite[..., None, None] if onsite.shape == shape else onsite
         if onsite.shape[:-2] != shape or onsite.shape[-1] != onsite.shape[-2]:
-            raise ValueError(f"on-site blocks of shape {onsite.shape} are not (*{shape}, b, b): give one square block a site")
+            raise ValueError(f"on-site blocks of shape {onsite.shape} are not (*{shape}, b, b): give one square block per site")
         orbitals = onsite.shape[-1]
         bonds = {}
         for shift, block in self.bonds.items():
@@ -43,7 +46,7 @@ class Blocks:
             block = block[..., None, None] if block.shape in ((), shape) and orbitals == 1 else block
             if block.shape not in ((orbitals, orbitals), (*shape, orbitals, orbitals)):
                 raise ValueError(
-                    f"the block of bond {shift} has shape {block.shape}: give ({orbitals}, {orbitals}), or one such block a site"
+                    f"the block of bond {shift} has shape {block.shape}: give ({orbitals}, {orbitals}), or one such block per site"
                 )
             bonds[tuple(shift)] = block
         object.__setattr__(self, "onsite", onsite)
@@ -75,7 +78,7 @@ class Blocks:
         return any(np.iscomplexobj(block) for block in (self.onsite, *self.bonds.values()))
 
     def hops(self) -> Iterator[tuple[Shift, np.ndarray]]:
-        """Every bond in both directions: (shift, block), uniform (b, b) or a block a site (*shape, b, b)."""
+        """Every bond in both directions: (shift, block), uniform (b, b) or one block per site (*shape, b, b)."""
         axes = tuple(range(self.lattice.dimension))
         for shift, block in self.bonds.items():
             yield shift, block
@@ -84,6 +87,8 @@ class Blocks:
 
     def sparse(self) -> scipy.sparse.csr_array:
         """H_e as a sparse matrix (N b, N b), site-major."""
+        import scipy.sparse  # here alone: models are imported for every job, before anything is solved
+
         count, orbitals = self.lattice.num_sites, self.orbitals
         sites = np.arange(count).reshape(self.lattice.shape)
         axes = tuple(range(self.lattice.dimension))

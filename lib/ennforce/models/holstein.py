@@ -11,7 +11,10 @@ import numpy as np
 from ennforce.models.base import Hamiltonian
 from ennforce.models.blocks import Blocks, DensityMatrix
 from ennforce.models.order import OrderParameter, Staggered, Uniform
+from ennforce.sections import EitherEnergy, Energy
 from ennforce.symmetry import FieldType
+
+LARGEST_FIELD = 1e3  # fields of ten times that count as run away
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,10 @@ class Holstein(Hamiltonian):
     """
 
     _: KW_ONLY
-    t: float = 1.0
-    g: float = 1.5
-    K: float = 0.67
-    kappa: float = 0.0
+    t: Energy = 1.0
+    g: Energy = 1.5
+    K: Energy = 0.67
+    kappa: EitherEnergy = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,6 +56,12 @@ class Holstein(Hamiltonian):
     @property
     def stiffest(self) -> float:
         return self.K + len(self.lattice.neighbours) * abs(self.kappa)
+
+    def validate(self) -> None:
+        if not self.g < LARGEST_FIELD * 2.0 * (self.K - len(self.lattice.neighbours) * self.kappa):
+            raise ValueError(
+                f"g = {self.g} with K = {self.K} and kappa = {self.kappa} orders at fields beyond 1000: use a smaller g"
+            )
 
     def ordered_guess(self) -> np.ndarray:
         """The distortion of the classical limit at strong coupling, where a site holds one electron or none."""
