@@ -10,7 +10,7 @@ import numpy as np
 
 from ennforce.models.base import Hamiltonian
 from ennforce.models.blocks import Blocks, DensityMatrix
-from ennforce.models.order import OrderParameter, Staggered, Uniform
+from ennforce.models.order import OrderParameter, Staggered, Uniform, can_stagger
 from ennforce.sections import EitherEnergy, Energy
 from ennforce.symmetry import FieldType
 
@@ -43,12 +43,11 @@ class Holstein(Hamiltonian):
 
     @property
     def odd(self) -> bool:
-        even = self.lattice.bipartite and all(length % 2 == 0 for length in self.lattice.shape)
-        return self.chemical_potential == 0.0 and self.filling is None and even
+        return self.chemical_potential == 0.0 and self.filling is None and self.lattice.bipartite
 
     @property
     def order(self) -> OrderParameter:
-        if not self.lattice.bipartite:
+        if not can_stagger(self.lattice):
             return Uniform(self.lattice, "distortion", "Q", growth_law=None)
         sign = "+".join(reversed(self.lattice.axes))
         return Staggered(self.lattice, "staggered distortion", rf"\phi = (-1)^{{{sign}}} Q")

@@ -114,6 +114,11 @@ class Chirality(OrderParameter):
         return 0.5 * (triple[0] + triple[1])[..., None, :, :]
 
 
+def can_stagger(lattice: Lattice) -> bool:
+    """Whether tori of this lattice have two sublattices, if their lengths are even."""
+    return all(sum(shift) % 2 for shift in lattice.neighbours)
+
+
 def _with_components(fields: np.ndarray, components: int, lattice: Lattice) -> np.ndarray:
     """Fields with an axis of components, also where there is one component and files have no such axis."""
     return np.expand_dims(fields, -1 - lattice.dimension) if components == 1 else fields

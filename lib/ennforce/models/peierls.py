@@ -13,7 +13,7 @@ from ennforce.lattice import Shift
 from ennforce.models.base import Hamiltonian
 from ennforce.models.blocks import Blocks, DensityMatrix
 from ennforce.models.fields import FieldSpace, Real
-from ennforce.models.order import OrderParameter, Staggered, Uniform
+from ennforce.models.order import OrderParameter, Staggered, Uniform, can_stagger
 from ennforce.symmetry import FieldType
 
 
@@ -43,7 +43,7 @@ class Peierls(Hamiltonian):
 
     @property
     def order(self) -> OrderParameter:
-        components, kind = self.lattice.dimension, Staggered if self.lattice.bipartite else Uniform
+        components, kind = self.lattice.dimension, Staggered if can_stagger(self.lattice) else Uniform
         return kind(
             self.lattice, f"{'staggered ' if kind is Staggered else ''}displacement", "u", components, 2 if components == 1 else 0
         )
