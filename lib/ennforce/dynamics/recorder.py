@@ -146,7 +146,8 @@ class Recorder:
             )
         if self._snapshots:
             parts.append(xr.concat(self._snapshots, "snapshot_time"))
-        dataset = xr.merge(parts, combine_attrs="drop")
+        dataset = xr.merge(parts, combine_attrs="override")
+        dataset.attrs = {}
         for name in ("time", "snapshot_time"):
             if name in dataset.coords:
                 dataset[name].attrs = {"long_name": "time since the quench", "units": "1/t"}
