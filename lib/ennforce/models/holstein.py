@@ -39,7 +39,7 @@ class Holstein(Hamiltonian):
 
     @property
     def field_type(self) -> FieldType:
-        return FieldType.parse("A1o" if self.odd else "A1e")
+        return FieldType.parse(f"{self.lattice.point_group.trivial}{'o' if self.odd else 'e'}")
 
     @property
     def odd(self) -> bool:

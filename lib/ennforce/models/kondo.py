@@ -46,7 +46,7 @@ class Kondo(Hamiltonian):
     @property
     def field_type(self) -> FieldType:
         # The electronic force turns with the spins, whatever the lattice does, and is odd under time reversal.
-        return FieldType.parse("A1l1o")
+        return FieldType.parse(f"{self.lattice.point_group.trivial}l1o")
 
     def blocks(self, fields: np.ndarray) -> Blocks:
         onsite = -self.J * np.tensordot(np.moveaxis(fields, 0, -1), PAULI, axes=1)

@@ -6,11 +6,11 @@ elsewhere names a model, and where that is not known yet it is refused.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import inspect
 import math
 import numbers
-from dataclasses import fields, is_dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -51,9 +51,14 @@ def register(name: str) -> type[Hamiltonian]:
 
 
 def _from_file(path: Path, wanted: str) -> type[Hamiltonian]:
-    """What a file of Python calls ``wanted``."""
+    """What a file of Python calls ``wanted``; the file is run once, and again when it has changed."""
     if not path.is_file():
         raise ValueError(f"the model's file {path} does not exist: give its path from {Path.cwd().name}/, where the study is run")
+    return _run(path, wanted, path.stat().st_mtime_ns)
+
+
+@functools.cache
+def _run(path: Path, wanted: str, changed: int) -> type[Hamiltonian]:
     spec = importlib.util.spec_from_file_location(f"model_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ValueError(f"the model's file {path} is no Python: let its name end in .py")
@@ -76,13 +81,9 @@ def _require_whole(found: object, name: str) -> None:
         raise ValueError(f"{name} is no model: let the class inherit from ennforce.models.Hamiltonian")
     if missing := sorted(getattr(found, "__abstractmethods__", ())):
         raise ValueError(f"{name} lacks {', '.join(missing)}: see ennforce.models.Hamiltonian for what each must return")
-    own = vars(found).get("__annotations__", {})
-    if not is_dataclass(found) or any(key not in {f.name for f in fields(found)} for key in own if not _class_variable(own[key])):
+    settings = [key for key, what in vars(found).get("__annotations__", {}).items() if "ClassVar" not in str(what)]
+    if settings and "__dataclass_params__" not in vars(found):
         raise ValueError(f"{name} has settings, but is no dataclass: write @dataclass(frozen=True) above it")
-
-
-def _class_variable(annotation: object) -> bool:
-    return "ClassVar" in str(annotation)
 
 
 def from_parameters(parameters: dict) -> Hamiltonian:
