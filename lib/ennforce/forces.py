@@ -1,6 +1,6 @@
 """Force fields: one protocol, and makers: exact diagonalisation, local expansions, a trained network (PHYSICS P2).
 
-Every maker returns the *total* force F = electronic + classical, in the shape of the fields, ``(..., Ly, Lx)``.
+Every maker returns the *total* force F = electronic + classical, in the shape of the fields, ``(..., *lattice.shape)``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Fields: TypeAlias = Any  # an array, or a tensor on any device
 
 @runtime_checkable
 class ForceField(Protocol):
-    """What drives the dynamics: total forces from fields, same shape (..., Ly, Lx), in units of t per field unit."""
+    """What drives the dynamics: total forces from fields, same shape (..., *lattice.shape), in units of t per field unit."""
 
     def forces(self, fields: np.ndarray) -> np.ndarray: ...
 
@@ -146,7 +146,7 @@ class LocalForces(_ElectronicForces):
     def tuned(cls, model: Hamiltonian, fields: np.ndarray, rms: float = 1e-2) -> LocalForces:
         """Of the least predicted cost at which the electronic force errs by ``rms`` of its standard deviation on ``fields``.
 
-        fields: (..., Ly, Lx), a sample of what will come, compared there with verified solutions; some ten thousand sites are
+        fields: (..., *field_shape), a sample of what will come, compared there with verified solutions; some ten thousand sites are
         enough. Raises ValueError where no effort reaches it.
         """
         return cls(model, **asdict(cheapest(model, fields, rms)))
@@ -189,7 +189,7 @@ class NetworkForces:
     ) -> NetworkForces:
         """From a model's folder, for the parameters it was trained for; raises ValueError where ``model`` has others.
 
-        With ``extrapolate`` it is used all the same, with the classical forces of ``model``; another lattice or field type is
+        With ``extrapolate`` it is used nevertheless, with the classical forces of ``model``; another lattice or field type is
         refused even then.
         """
         network, facts = load_model(folder)
@@ -209,7 +209,7 @@ class NetworkForces:
         return cls(network, model, facts["target"], device)
 
     def forces(self, fields: Fields) -> Fields:
-        """Total force, float64, shape of ``fields`` (..., Ly, Lx).
+        """Total force, float64, shape of ``fields``, which end in a torus.
 
         Raises ValueError on a torus too small, on fields that are complex, not finite or none, and where the network, whose numbers
         are of single precision, overflows.
@@ -236,7 +236,7 @@ class NetworkForces:
         self._check(tensor)
         with torch.no_grad():
             forces = self.network.on_torus(tensor.reshape(-1, self.model.components, *self._torus(tensor))).reshape(tensor.shape)
-        # As below: only the processor answers at once.
+        # Only the processor answers at once: a GPU would be waited for.
         if forces.device.type == "cpu" and not torch.isfinite(forces).all():
             raise ValueError(
                 f"the network overflows on fields up to {float(tensor.abs().max()):.3g}, far beyond those it was trained on: use "
@@ -259,8 +259,10 @@ class NetworkForces:
             raise ValueError(f"fields of shape {tuple(fields.shape)} are not (..., {components}, *lattice), as the model's are")
         if not fields.numel():
             raise ValueError(f"fields of shape {tuple(fields.shape)} hold no configuration: give at least one")
-        if any(length % 2 for length in self._torus(fields)) and self.model.odd:
-            raise ValueError(f"fields of shape {tuple(fields.shape)}: particle-hole symmetry needs even lengths; use an even torus")
+        if self.model.odd and not self.model.lattice.resized(*self._torus(fields)).bipartite:
+            raise ValueError(
+                f"fields of shape {tuple(fields.shape)}: a force that is odd in the fields needs even lengths of the torus"
+            )
         # On a GPU this question would wait for the device in every step: the dynamics asks it now and then.
         if fields.device.type == "cpu" and not torch.isfinite(fields).all():
             raise ValueError(f"{int((~torch.isfinite(fields)).sum())} field values are NaN or infinite: no force exists there")

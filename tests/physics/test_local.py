@@ -83,7 +83,7 @@ def test_what_lanczos_steps_cannot_give_is_refused():
 
 
 def test_samples_that_tell_nothing_are_refused():
-    with pytest.raises(ValueError, match="same on all sites"):
+    with pytest.raises(ValueError, match="equal on all sites"):
         LocalForces.tuned(regime_model("default"), np.zeros(SHAPE))
     with pytest.raises(ValueError, match="between 1e-4 and 1"):
         LocalForces.tuned(regime_model("default"), np.zeros(SHAPE), rms=1e-6)

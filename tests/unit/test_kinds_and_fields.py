@@ -132,7 +132,7 @@ def test_off_half_filling_an_odd_torus_has_its_forces(length, tmp_path):
     half = Holstein(Lattice.square(16, 16), temperature=0.1)
     network = build(Architecture(field_type=str(half.field_type), width=1, depth=1))
     if length % 2:
-        with pytest.raises(ValueError, match="particle-hole symmetry needs even lengths"):
+        with pytest.raises(ValueError, match="odd in the fields needs even lengths"):
             NetworkForces(network, half).forces(fields)
 
 

@@ -23,7 +23,7 @@ UNROLLED = 10  # most terms of a plane that are compiled one by one: with more t
 # sum_k share_k / (1 + (E / frequency_k)^2): 1 at E = 0, and no terms of second and fourth order far away.
 FREQUENCIES = (1.0, 3.0, 5.0)
 SHARES = np.linalg.solve([[1.0, 1.0, 1.0], [1.0, 9.0, 25.0], [1.0, 81.0, 625.0]], [1.0, 0.0, 0.0])
-SHORT_CHUNK = 16 * LANES  # the same where their Lanczos vectors are held, in cache
+SHORT_CHUNK = 16 * LANES  # most columns of one call where their Lanczos vectors are held, in cache
 
 
 class SpectrumError(ValueError):

@@ -208,7 +208,8 @@ def recursion(
 ):  # pragma: no cover (compiled)
     """Lanczos steps from the start site: alphas, betas (steps, n) of the tridiagonal H and vectors (steps, e, n) at the elements.
 
-    Arguments as in ``chebyshev``. A column whose window is exhausted before the last step has beta = 0 from there on.
+    The other arguments are those of ``chebyshev``.
+    A column whose window is exhausted before the last step has beta = 0 from there on.
     """
     planes = len(terms[0])
     if table is not None:

@@ -1,4 +1,4 @@
-"""Density matrices at a fixed effort: so many steps in a window of so many sites, the same everywhere, and no check (PHYSICS P4).
+"""Density matrices at a fixed effort: so many steps in a window of so many sites at every site, and no check (PHYSICS P4).
 
 What an error bar costs is saved: no second window, no sum of the coefficients left out. ``tuning`` finds the effort that an rms
 error asks for, on a sample.
@@ -13,10 +13,11 @@ import numpy as np
 from ennforce.electrons.bounds import gershgorin_window, lanczos_window
 from ennforce.electrons.chebyshev import SpectralWindow, coefficients
 from ennforce.electrons.engines import SHORT_CHUNK, ChebyshevEngine, SpectrumError, _Local, in_threads
-from ennforce.electrons.exact import fermi, potential_per_state, solve_chemical_potential
+from ennforce.electrons.exact import fermi, potential_per_state
+from ennforce.electrons.filling import NumberCurve
 from ennforce.electrons.kernels import rational
 from ennforce.electrons.poles import few_poles
-from ennforce.electrons.stencil import Stencil, Window, whole_torus, window_around
+from ennforce.electrons.stencil import Stencil, Window, window_of
 from ennforce.models import DensityMatrix, Hamiltonian
 
 DTYPE = np.float32  # of the recursions, whose rounding is far below the errors of any fixed effort worth its name
@@ -70,13 +71,6 @@ def _within_bounds(model: Hamiltonian, fields: np.ndarray, effort: Effort, energ
         return _by_moments(model, stencil, gershgorin_window(stencil), effort, energy)
 
 
-def window_of(stencil: Stencil, radius: int) -> Window:
-    """The window of a radius around a site, or the whole torus where that window does not fit."""
-    window = window_around(stencil.lattice.name, radius, stencil.shifts)
-    fits = all(side < length for side, length in zip(window.box, stencil.lattice.shape, strict=True))
-    return window if fits else whole_torus(stencil.lattice.shape)
-
-
 def _by_moments(
     model: Hamiltonian, stencil: Stencil, bounds: SpectralWindow, effort: Effort, energy: bool
 ) -> tuple[DensityMatrix, float | None]:
@@ -86,12 +80,7 @@ def _by_moments(
     mu = model.chemical_potential
     if model.filling is not None:
         moments = ChebyshevEngine(scaled, (), np.zeros((1, order))).moments(sites, window)[:order] / len(sites)
-        mu = solve_chemical_potential(
-            model.filling,
-            lambda mu: moments @ coefficients(lambda e: fermi(e, mu, temperature), bounds, order),
-            bounds.b - bounds.a - 50.0 * temperature,
-            bounds.b + bounds.a + 50.0 * temperature,
-        )
+        mu = NumberCurve(moments, bounds, temperature).inverse(model.filling)
     functions = [coefficients(lambda e: fermi(e, mu, temperature), bounds, order)]
     if energy:
         functions.append(coefficients(lambda e: potential_per_state(e, mu, temperature), bounds, order))

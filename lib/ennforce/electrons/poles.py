@@ -50,7 +50,10 @@ def _level(half_width: float, temperature: float) -> int:
 
 
 def few_poles(count: int, half_width: float, temperature: float, mu: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """The most accurate sum of at most ``count`` poles, otherwise as ``fermi_poles``; raises ValueError where none is as short."""
+    """Poles, residues and constant of f, as ``fermi_poles`` defines them, in the most accurate sum of at most ``count`` poles.
+
+    Raises ValueError where no sum is as short.
+    """
     poles, residues, constant = _few_unit_poles(_level(half_width, temperature), count)
     return mu + temperature * poles, temperature * residues, constant
 

@@ -44,6 +44,8 @@ FILLED_SHARE = 0.5  # of the tolerance, for the densities at a given mu; the res
 class Electrons:
     """What a solver found: ``error`` is the estimated largest error of the elements of ``density``.
 
+    ``grand_potential`` and ``number`` are those of the electrons in H_e alone; ``grand_potential`` of the force fields adds the
+    model's terms without electrons and its classical energy.
     ``method``: chebyshev, recursion or exact. ``steps`` counts multiplications by H for each column, 0 where it was diagonalised;
     ``radius`` is that of the widest window, None for the whole torus. ``doubt``: estimated error of ``number``.
     ``verified``: every site was checked; where only a sample was, ``error`` is typical of a site and no bound.
@@ -162,15 +164,12 @@ class _Solution:
 
     def at(self, mu: float, sampled: bool, energy: bool) -> Electrons:
         """The solution at one chemical potential."""
-        temperature = self.model.temperature
-        occupation = self.occupation(mu)
-        partner = coefficients(lambda e: fermi_partner(e, mu, temperature), self.bounds, self.count)[: len(occupation)]
-        functions = [occupation, partner]
+        temperature, functions = self.model.temperature, self._functions(mu)
         if energy:
             potential = coefficients(lambda e: potential_per_state(e, mu, temperature), self.bounds, self.count)
             functions.append(truncated(potential, self.expansion * temperature))
         chebyshev = self._engine(functions)
-        recursion = None if energy or self.device != "cpu" else self._recursion(mu, chebyshev.steps, occupation)
+        recursion = None if energy or self.device != "cpu" else self._recursion(mu, chebyshev.steps, functions[0])
         engine: Engine = recursion or chebyshev
         windows = Windows(engine, self.truncation, partner=1)
 
@@ -192,6 +191,12 @@ class _Solution:
     def occupation(self, mu: float) -> np.ndarray:
         """The truncated series of the Fermi function."""
         return truncated(coefficients(lambda e: fermi(e, mu, self.model.temperature), self.bounds, self.count), self.expansion)
+
+    def _functions(self, mu: float) -> list[np.ndarray]:
+        """Series of the Fermi function and of its partner in quadrature, by whose changes windows are judged."""
+        occupation = self.occupation(mu)
+        partner = coefficients(lambda e: fermi_partner(e, mu, self.model.temperature), self.bounds, self.count)
+        return [occupation, partner[: len(occupation)]]
 
     def _engine(self, functions: list[np.ndarray]) -> ChebyshevEngine | TorchChebyshevEngine:
         padded = np.zeros((len(functions), max(map(len, functions))))
@@ -234,15 +239,13 @@ class _Solution:
         )
 
     def _with(self, tolerance: float) -> _Solution:
-        """The same configuration at a smaller tolerance."""
+        """The way to a solution of this configuration within a smaller ``tolerance``, in float64 where that asks for it."""
         dtype = "float32" if self.dtype == np.float32 and tolerance >= FLOORS["float32"] else "float64"
         return _Solution(self.model, self.stencil, self.bounds, tolerance, dtype, self.device, self.method)
 
     def _all(self, series: np.ndarray, mu: float) -> tuple[ChebyshevEngine | TorchChebyshevEngine, Windows, Choice]:
         """An engine of some series, and the windows and radius for densities at ``mu``."""
-        occupation = self.occupation(mu)
-        partner = coefficients(lambda e: fermi_partner(e, mu, self.model.temperature), self.bounds, self.count)[: len(occupation)]
-        windows = Windows(self._engine([occupation, partner]), self.truncation, partner=1)
+        windows = Windows(self._engine(self._functions(mu)), self.truncation, partner=1)
         return self._engine(list(series)), windows, windows.choose()
 
     def _curve(self, mu: float) -> NumberCurve:
@@ -274,7 +277,7 @@ class _Solution:
             return None
 
         def partner(energies: np.ndarray) -> np.ndarray:
-            """The imaginary part of the sum of poles: it is that of the engine, and its Chebyshev stand-in must have the same."""
+            """The imaginary part of the sum of poles: of the engine, and of the Chebyshev series in its place."""
             return 2.0 * (residues[:, None] / (poles[:, None] - energies)).imag.sum(axis=0)
 
         chebyshev = self._engine([occupation, coefficients(partner, self.bounds, self.count)[: len(occupation)]])

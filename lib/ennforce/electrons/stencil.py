@@ -19,7 +19,7 @@ from ennforce.models import Blocks, DensityMatrix
 
 @dataclass(frozen=True)
 class Stencil:
-    """(H v)[p, r] = sum_u element_u v[source_u, r + shift_u] + the same with an array in place of each element.
+    """(H v)[p, r] = sum_u element_u v[source_u, r + shift_u] + sum_w array_w[r] v[source_w, r + shift_w].
 
     Every plane p has the same number of terms. uniform: per plane, tuples (source plane, shift, element); varying: per plane,
     tuples (source plane, shift, slot) with the coefficients in arrays[slot], shape (slots, *lattice.shape).
@@ -190,7 +190,21 @@ def _moved(sites: np.ndarray, shift: Shift) -> np.ndarray:
     return moved
 
 
+def window_of(stencil: Stencil, radius: int | None) -> Window:
+    """The window of a radius around a site; the whole torus for None, or where the window leaves no room on it.
+
+    In a window that touches itself, paths that wind around the torus would be missed.
+    """
+    if radius is not None:
+        window = window_around(stencil.lattice.name, radius, stencil.shifts)
+        if all(side < length for side, length in zip(window.box, stencil.lattice.shape, strict=True)):
+            return window
+    return whole_torus(stencil.lattice.shape)
+
+
+@lru_cache(maxsize=64)
 def whole_torus(shape: Shift) -> Window:
+    """The window that is the torus itself, with its wrapped hops."""
     spans = np.zeros((1, int(np.prod(shape[:-1])), 2), dtype=np.int64)
     spans[..., 1] = shape[-1]
     return Window(shape, (0,) * len(shape), spans, True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ennforce.electrons.local import Effort, density_matrix, window_of
+from ennforce.electrons.local import Effort, density_matrix
 from ennforce.electrons.solver import solve
-from ennforce.electrons.stencil import Stencil
+from ennforce.electrons.stencil import Stencil, window_of
 from ennforce.models import Hamiltonian
 
 ORDERS = (8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 768, 1024)
@@ -31,7 +31,7 @@ def cheapest(model: Hamiltonian, fields: np.ndarray, rms: float) -> Effort:
     exact = np.stack([model.electronic_forces(solve(model, f, 0.1 * rms, energy=False).density, f) for f in sample])
     spread = exact.std()
     if not spread > 0:
-        raise ValueError("the electrons' force is the same on all sites of the sample: give one of fields that vary")
+        raise ValueError("the electrons' force is equal on all sites of the sample: give one of fields that vary")
     stuck: set[tuple[str, int | None]] = set()
     known: dict[Effort, float] = {}
     for effort in efforts(model, sample[0]):
@@ -57,7 +57,7 @@ def efforts(model: Hamiltonian, fields: np.ndarray) -> list[Effort]:
 
 
 def predicted_cost(model: Hamiltonian, stencil: Stencil, effort: Effort) -> float:
-    """Of one column, in site updates of the Chebyshev recursion of one orbital."""
+    """Predicted cost of the densities of one site, in site updates of the Chebyshev recursion of one orbital."""
     window, update = window_of(stencil, effort.radius), 0.2 * stencil.planes * len(stencil.uniform[0] + stencil.varying[0])
     if effort.steps:
         return COLUMN + LANCZOS_STEP * update * window.updates(effort.steps) + POLE_STEP * effort.poles * effort.steps

@@ -22,7 +22,7 @@ import numpy as np
 
 from ennforce.electrons.engines import Engine
 from ennforce.electrons.kernels import LANES
-from ennforce.electrons.stencil import Window, whole_torus, window_around
+from ennforce.electrons.stencil import Window, window_of
 
 STARTS = (2, 3)  # of the two ladders of radii, 2, 4, 6, 9, 14, ... and 3, 5, 8, 12, 18, ...
 MOST_SITES = 20_000  # of a window: beyond, exact diagonalisation is near
@@ -31,7 +31,7 @@ MOST_SAMPLE = 4096
 ENVELOPE = 5.0  # tolerances that the envelope of a change may reach: measured, see docs/electrons.md
 BAND = 5  # radii of the band, at most
 SAFETY = 3.0  # the worst of all sites against the worst of the sample, where no others are checked
-START_SAFETY = 2.0  # the same, where every site is checked afterwards
+START_SAFETY = 2.0  # the worst of all sites against the worst of the sample, where every site is checked afterwards
 
 Radius = int | None  # None: the whole torus
 
@@ -72,13 +72,11 @@ class Windows:
         self.sample = self.sites[np.unique((np.arange(wanted) * 0.6180339887498949 % 1.0 * count).astype(np.int64))]
 
     def window(self, radius: Radius) -> Window:
-        if radius is None:
-            return whole_torus(self.stencil.lattice.shape)
-        return window_around(self.stencil.lattice.name, radius, self.stencil.shifts)
+        return window_of(self.stencil, radius)
 
     def fits(self, radius: int) -> bool:
-        """Whether the window leaves room on the torus: else paths that wind around it would be missed."""
-        return all(side < length for side, length in zip(self.window(radius).box, self.stencil.lattice.shape, strict=True))
+        """Whether the window leaves room on the torus."""
+        return not self.window(radius).torus
 
     def ladder(self, radius: int) -> Iterator[Radius]:
         """``radius`` and ever wider ones, in steps of one and a half; at last the whole torus, where that is not too large."""
