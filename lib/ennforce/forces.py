@@ -20,7 +20,7 @@ from ennforce.electrons.bounds import MARGIN
 from ennforce.electrons.tuning import cheapest
 from ennforce.models import DensityMatrix, Hamiltonian, from_parameters
 from ennforce.networks import ForceNetwork
-from ennforce.networks.export import TiledNetwork, load_model
+from ennforce.networks.export import TiledNetwork, load_model, save_model
 
 Fields: TypeAlias = Any  # an array, or a tensor on any device
 
@@ -175,13 +175,17 @@ class NetworkForces:
                 f"the network carries a {trained.field_type} field on the {trained.lattice} lattice, but the model has "
                 f"{field_type} on the {model.lattice.name} lattice: load a network trained for this model"
             )
-        self.model, self.target = model, target
+        self.model, self.target, self._origin = model, target, model  # the origin: the model of training
         self._trained = network
         self.network = TiledNetwork(network, device)
 
     def __reduce__(self) -> tuple:
         """Copies and pickles hold the weights; what was made of them for this machine, a compiled kernel, is made anew."""
-        return type(self), (self._trained, self.model, self.target, self.network.device)
+        return type(self), (self._trained, self.model, self.target, self.network.device), {"_origin": self._origin}
+
+    def save(self, folder: str | Path) -> None:
+        """Write the network and the model it was trained for, for ``load``; what was in the folder before is replaced."""
+        save_model(folder, self._trained, {"model": self._origin.parameters(), "target": self.target})
 
     @classmethod
     def load(
@@ -190,10 +194,10 @@ class NetworkForces:
         """From a model's folder, for the parameters it was trained for; raises ValueError where ``model`` has others.
 
         With ``extrapolate`` it is used nevertheless, with the classical forces of ``model``; another lattice or field type is
-        refused even then.
+        refused even then. A network for a class of your own is loaded with a model of that class.
         """
-        network, facts = load_model(folder)
-        trained = from_parameters(facts["model"])
+        network, facts = load_model(folder, model)
+        trained = from_parameters(facts["model"], model)
         if model is None:
             return cls(network, trained, facts["target"], device)
         wanted, known = ({**m.parameters(), "lattice": m.lattice.name} for m in (model, trained))
@@ -206,7 +210,9 @@ class NetworkForces:
             )
         if facts["target"] == "total" and differing:
             raise ValueError(f"{folder} learned the total force of another model, which cannot be split: train on electronic ones")
-        return cls(network, model, facts["target"], device)
+        forces = cls(network, model, facts["target"], device)
+        forces._origin = trained
+        return forces
 
     def forces(self, fields: Fields) -> Fields:
         """Total force, float64, shape of ``fields``, which end in a torus.

@@ -229,8 +229,8 @@ def test_layers_that_do_not_fit_are_refused(square_group):
         EquivariantConv("square", parse("A1o"), parse("Eo"), 0)
     with pytest.raises(ValueError, match="radius -1"):
         EquivariantConv("square", parse("A1o"), parse("A1o"), -1)
-    with pytest.raises(ValueError, match="lattice 'cubic' is unknown"):
-        EquivariantConv("cubic", parse("A1o"), parse("A1o"), 1)
+    with pytest.raises(ValueError, match="lattice 'kagome' is unknown"):
+        EquivariantConv("kagome", parse("A1o"), parse("A1o"), 1)
     with pytest.raises(ValueError, match="representation 'T2' is unknown"):
         EquivariantConv("square", parse("T2o"), parse("A1o"), 1)
     with pytest.raises(ValueError, match="breaks the symmetry of 2xRl1o"):

@@ -1,5 +1,8 @@
 """Networks for other kinds, fields and dimensions than the study of reference: what can be built can be saved, loaded and used."""
 
+import pickle
+from dataclasses import KW_ONLY, dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -49,6 +52,60 @@ def test_a_model_of_a_kind_that_is_not_here_is_refused_in_one_line(own_kind, mon
     monkeypatch.delitem(networks.KINDS, "own")
     with pytest.raises(DataError, match="network kind 'own' is unknown: choose one of enn, "):
         load_model(tmp_path)
+
+
+@dataclass(frozen=True)
+class Quartic(Holstein):
+    """A model of a user: Holstein's with an elastic energy b Q^4 / 4 more."""
+
+    _: KW_ONLY
+    b: float = 0.1
+
+    def classical_forces(self, fields):
+        return super().classical_forces(fields) - self.b * fields**3
+
+
+@pytest.mark.parametrize("lattice", [Lattice.square(8, 8), Lattice.chain(16)])
+def test_a_network_for_a_model_of_ones_own_is_saved_and_loaded_with_it(lattice, tmp_path):
+    model = Quartic(lattice, temperature=0.1, b=0.3)
+    forces = NetworkForces(build(Architecture(lattice=lattice.name, width=1, depth=1, first_radius=1), 0.7, 0.4), model)
+    forces.save(tmp_path)
+    fields = np.random.default_rng(0).normal(size=lattice.shape)
+    np.testing.assert_array_equal(NetworkForces.load(tmp_path, model).forces(fields), forces.forces(fields))
+    with pytest.raises(DataError, match=r"lattice model 'quartic', which is none of .*: hand over a model of that class"):
+        NetworkForces.load(tmp_path)
+    with pytest.raises(DataError, match="hand over a model of that class"):
+        NetworkForces.load(tmp_path, Holstein(lattice, temperature=0.1))
+    other = Quartic(lattice, temperature=0.1, b=0.4)
+    with pytest.raises(ValueError, match=r"was trained for b = 0.3 \(not 0.4\)"):
+        NetworkForces.load(tmp_path, other)
+    beyond = pickle.loads(pickle.dumps(NetworkForces.load(tmp_path, other, extrapolate=True)))
+    assert beyond.model == other
+    beyond.save(tmp_path / "copy")  # it still says what it was trained for
+    assert load_model(tmp_path / "copy", model)[1]["model"] == model.parameters()
+
+
+def test_what_would_not_load_is_not_saved(tmp_path):
+    network, model = build(Architecture(width=1, depth=1)), Holstein(Lattice.square(8, 8), temperature=0.1)
+    for facts in ({}, {"model": model.parameters()}, {"model": model.parameters(), "target": "sum"}):
+        with pytest.raises(
+            ValueError, match=r"cannot be saved so that it loads again .*: use NetworkForces\(network, model\)"
+        ) as caught:
+            save_model(tmp_path, network, facts)
+        assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+    state = torch.get_rng_state()
+    save_model(tmp_path, network.double(), {"model": model.parameters(), "target": "electronic"})
+    assert torch.equal(torch.get_rng_state(), state)
+    loaded, facts = load_model(tmp_path)
+    save_model(tmp_path, loaded, facts)  # what was read of the file is not taken for what is written
+    assert load_model(tmp_path)[1] == facts
+
+
+def test_a_field_type_has_one_spelling():
+    assert Architecture(field_type="A1e") == Architecture(field_type="1xA1e")
+    with pytest.raises(ValueError, match="is not like '4xRo'"):
+        Architecture(field_type="A1")
 
 
 def test_a_line_in_kinds_is_all_that_a_study_needs(monkeypatch, tmp_path):

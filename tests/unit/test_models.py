@@ -84,7 +84,7 @@ def test_parameters_from_elsewhere_import_nothing(tmp_path):
     trap = tmp_path / "trap.py"
     trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')")
     for name in (f"{trap}:Trap", "trap"):
-        with pytest.raises(ValueError, match="hand over the model or register its class"):
+        with pytest.raises(ValueError, match="hand over the model, or register its class"):
             from_parameters({"name": name, "class": f"{trap}:Trap", "lattice": {"name": "square", "shape": [4, 4]}})
     assert not (tmp_path / "sprung").exists()
     with pytest.raises(ValueError, match="did you mean holstein"):

@@ -86,17 +86,22 @@ def _require_whole(found: object, name: str) -> None:
         raise ValueError(f"{name} has settings, but is no dataclass: write @dataclass(frozen=True) above it")
 
 
-def from_parameters(parameters: dict) -> Hamiltonian:
-    """The model whose ``parameters()`` these are; raises ValueError where they are those of none that is known."""
+def from_parameters(parameters: dict, like: Hamiltonian | None = None) -> Hamiltonian:
+    """The model whose ``parameters()`` these are: of the class of ``like`` if that has their name, else one that is registered.
+
+    Raises ValueError where they are those of no model that is known.
+    """
     values = dict(parameters)
     lattice, name = values.pop("lattice", None), values.pop("name", None)
-    if not isinstance(name, str) or name not in MODELS:
-        known = ", ".join(MODELS)
-        raise ValueError(f"lattice model {name!r} is none of {known}: if it is your own, hand over the model or register its class")
+    known = MODELS | ({type(like).__name__.lower(): type(like)} if like is not None else {})
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(
+            f"lattice model {name!r} is unknown: it is none of {', '.join(known)}; hand over the model, or register its class"
+        )
     for key, value in values.items():
         if isinstance(value, numbers.Real) and not abs(float(value)) < math.inf:
             raise ValueError(f"{key} = {value!r} of the {name} model is not a finite number")
     try:
-        return MODELS[name](Lattice(lattice["name"], tuple(lattice["shape"])), **values)
+        return known[name](Lattice(lattice["name"], tuple(lattice["shape"])), **values)
     except (KeyError, TypeError, OverflowError, AttributeError) as error:
         raise ValueError(f"these are no parameters of the {name} model ({error})") from error

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ennforce.networks.layers import torus_pad
+from ennforce.symmetry import FieldType
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Architecture:
 
     ``kind``: a key of ``networks.KINDS``. ``first_radius`` and ``radius``: stencil reach of the first and the other layers.
     ``mixed``: odd and even hidden features, else odd alone. ``separable``: convolutions in two steps, stencils and then channels.
-    ``wide``: learned stencils of radius ``wide_radius`` beside those of the first layer.
+    ``wide``: learned stencils of radius ``wide_radius`` beside those of the first layer. ``field_type`` is kept in one spelling,
+    "1xA1e" for "A1e"; raises ValueError where ``FieldType.parse`` does not know it.
     """
 
     kind: str = "enn"
@@ -32,6 +34,9 @@ class Architecture:
     separable: bool = False
     wide: int = 0
     wide_radius: int = 10
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "field_type", str(FieldType.parse(self.field_type)))
 
 
 class ForceNetwork(nn.Module, ABC):

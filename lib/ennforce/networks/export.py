@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch.nn import functional
 
 from ennforce.io import DataError, file_digest, one_line, read_json, write_atomically, write_json
-from ennforce.models import from_parameters
+from ennforce.models import MODELS, Hamiltonian, from_parameters
 from ennforce.networks import Architecture, ForceNetwork, build
 from ennforce.networks.layers import point_group, torus_pad
 from ennforce.networks.native import NativeNetwork
@@ -27,13 +27,24 @@ def save_model(folder: str | Path, network: ForceNetwork, facts: dict) -> None:
     """Write weights and description; ``facts`` must hold ``model`` (the Hamiltonian's parameters) and ``target``.
 
     The description is written last and holds the digest of the weights, so that a half-written model is never taken for whole.
+    Weights are written in single precision and from any device. Raises ValueError, before anything is written, where
+    ``load_model`` would not take the model.
     """
     folder = Path(folder)
     weights = folder / "weights.pt"
-    write_atomically(weights, lambda path: write_tensors(network.state_dict(), path))
-    probe = [float(value) for value in _probe(network)]
-    content = {"format": FORMAT, "architecture": network.describe(), "weights": file_digest(weights), "probe": probe, **facts}
-    write_json(folder / "model.json", content)
+    found = {"format": FORMAT, "architecture": network.describe(), "weights": "", "probe": []}
+    try:
+        with torch.random.fork_rng(devices=[]):  # the weights it starts with are not wanted, nor may they cost random numbers
+            written = build(_architecture({**facts, **found}))
+        written.load_state_dict(network.state_dict())
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"this network cannot be saved so that it loads again ({one_line(error)}): "
+            f"use NetworkForces(network, model).save(folder)"
+        ) from error
+    write_atomically(weights, lambda path: write_tensors(written.state_dict(), path))
+    found |= {"weights": file_digest(weights), "probe": [float(value) for value in _probe(written.eval())]}
+    write_json(folder / "model.json", {**found, **facts, **found})
 
 
 class Described(BaseModel):
@@ -65,8 +76,10 @@ class Description(BaseModel):
     target: Literal["electronic", "total"]
 
 
-def load_model(folder: str | Path) -> tuple[ForceNetwork, dict]:
+def load_model(folder: str | Path, model: Hamiltonian | None = None) -> tuple[ForceNetwork, dict]:
     """The network, ready for inference, and its description. Raises DataError if the folder does not hold a whole model.
+
+    A network for a lattice model that is not one of ``models.MODELS`` loads where ``model`` is of that class.
 
     Files may come from anywhere: they run no code, and the network is built only once its size is known to be that of the weights.
     """
@@ -78,9 +91,16 @@ def load_model(folder: str | Path) -> tuple[ForceNetwork, dict]:
     if not weights.is_file() or file_digest(weights) != facts["weights"]:
         raise DataError(f"{weights} is missing or not the file that model.json describes: copy both files, or train again")
     state = read_tensors(weights)
+    name = facts["model"].get("name") if isinstance(facts["model"], dict) else None
+    given = None if model is None else type(model).__name__.lower()
+    if isinstance(name, str) and name.isidentifier() and name not in (*MODELS, given):
+        raise DataError(
+            f"{folder} was trained for the lattice model {name[:64]!r}, which is none of {', '.join(MODELS)}: hand over a model of "
+            f"that class, as in NetworkForces.load(folder, model)"
+        )
     try:
         architecture = _architecture(facts)
-        from_parameters(facts["model"])
+        from_parameters(facts["model"], model)
         _require_fit(architecture, state)
         network = build(architecture)
         network.load_state_dict(state)
