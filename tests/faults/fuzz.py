@@ -233,7 +233,7 @@ def training_state(folder: Path) -> Callable:
 def labelled() -> xr.Dataset:
     model = Holstein(Lattice.square(8, 8), temperature=0.1)
     fields = np.random.default_rng(0).normal(size=(5, 1, 8, 8))
-    data = configurations(fields, kind="quench", time=np.arange(5.0), trajectory=np.arange(5))
+    data = configurations(fields, model.lattice, kind="quench", time=np.arange(5.0), trajectory=np.arange(5))
     data["forces_electronic"] = np.tanh(data["fields"])
     data = data.assign_coords(split=("sample", np.array(["train", "train", "train", "validation", "test"])))
     data.attrs = {"model": json.dumps(model.parameters()), "seed": "1"}

@@ -52,7 +52,7 @@ def trajectory(folder: Path, life: int | None = None, torn: bool = False) -> Non
             kill()
 
     last = quench(
-        NetworkForces(network, model), model.lattice, np.arange(3), 11, BATH, STEPS, recorder, resumed=begun.append, progress=watch
+        NetworkForces(network, model), model, np.arange(3), 11, BATH, STEPS, recorder, resumed=begun.append, progress=watch
     )
     whole = recorder.dataset().assign(
         last_fields=(("replica", "y", "x"), last.fields), last_momenta=(("replica", "y", "x"), last.momenta)

@@ -51,7 +51,9 @@ def quench(separable: bool, checkpoint: Path | None = None, **options) -> np.nda
     """Fields and momenta of the whole torus at the recorded steps, (time, part, replica, y, x); None but on process 0."""
     forces = network_forces(separable)
     recorder = Recorder(observe, np.array(RECORDED), np.array([]), BATH["dt"], checkpoint, interval=0.0)
-    quench_in_slabs(forces, forces.network.radius, SHAPE, REPLICAS, SEED, BATH, STEPS, recorder, 2, **options)
+    quench_in_slabs(
+        forces, forces.network.radius, forces.model.resized(*SHAPE), REPLICAS, SEED, BATH, STEPS, recorder, 2, **options
+    )
     return recorder.dataset()["state"].values if processes.number() == 0 else None
 
 

@@ -169,7 +169,7 @@ def test_what_a_recorder_cannot_keep_is_told(tmp_path):
     with pytest.raises(DataError, match="a part of that path is a file, where folders are needed"):
         write_json(tmp_path / "file" / "a.json", {})
     recorder = Recorder(lambda state: xr.Dataset(), np.array([]), np.array([0]), 0.1)
-    with pytest.raises(ValueError, match=r"fields of shape \(1, 3, 4, 4\) are not \(replica, Ly, Lx\)"):
+    with pytest.raises(ValueError, match=r"fields of shape \(1, 3, 4, 4\) are not \(replica, y, x\)"):
         recorder(State(np.zeros((1, 3, 4, 4)), np.zeros((1, 3, 4, 4)), 0, 1, np.arange(1)))
 
 

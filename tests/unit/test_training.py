@@ -35,6 +35,7 @@ def labelled(kind: str, trajectories: list[int], model: Holstein = MODEL) -> xr.
     rng = np.random.default_rng(len(trajectories))
     data = configurations(
         rng.normal(size=(len(trajectories), 1, 8, 8)),
+        Lattice.square(8, 8),
         kind=kind,
         time=np.arange(len(trajectories)),
         trajectory=np.array(trajectories),
