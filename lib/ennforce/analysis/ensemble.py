@@ -54,5 +54,7 @@ def pooled_error(errors: Sequence[Mapping]) -> dict[str, float | str]:
 
 def _add(dataset: xr.Dataset, name: str, dims: tuple, attributes: dict, mean: np.ndarray, error: np.ndarray) -> None:
     text = attributes.get("long_name", name)
+    # What says how replicas are compared is of the replicas alone.
+    attributes = {key: value for key, value in attributes.items() if key not in ("compare", "stationary")}
     dataset[f"{name}_mean"] = (dims, mean, {**attributes, "long_name": f"mean over replicas: {text}"})
     dataset[f"{name}_error"] = (dims, error, {**attributes, "long_name": f"standard error of the mean: {text}"})
