@@ -59,6 +59,7 @@ def draw(walls: xr.Dataset, ensemble: xr.Dataset, growth: xr.Dataset, model: Ham
     right.fill_between(time[usable], (mean - error)[usable], (mean + error)[usable], color=colour, alpha=0.2, lw=0)
     right.axhline(0.0, ls=":", color=style.REFERENCE)
     right.set(xlabel="time ($1/t$)", ylabel=f"anisotropy {cosine}", xscale="log", ylim=(-0.5, 0.5))
+    style.plain_log_ticks(right.xaxis)
     tail = right.twinx()
     porod, spread = growth["porod_exponent"].values, growth["porod_exponent_error"].values
     tail.plot(time, porod, color=other, marker="s", ms=2.5, ls="--", label="Porod exponent (right)")
