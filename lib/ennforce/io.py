@@ -49,7 +49,7 @@ CONTRACT = {
     "state_fields": ("replica ...",),
     "state_momenta": ("replica ...",),
 }
-CONFIGURATION = re.compile(r"( component)?( z)?( y)? x$")
+CONFIGURATION = re.compile(r"( component)?(( z)? y)? x$")
 TEXT = ("kind", "split", "solver_method", "definition")  # everything else in CONTRACT is numbers
 # Where a value that is not finite would be drawn, averaged or learned from without a word.
 FINITE = (

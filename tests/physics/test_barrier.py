@@ -26,7 +26,7 @@ class Wells:
 def test_independent_wells_have_their_own_barrier():
     lattice = Lattice.square(8, 8)
     wells = Wells(lattice)
-    amplitude = ordered_amplitude(wells, lattice, 0.7)
+    amplitude = ordered_amplitude(wells, 0.7 * lattice.stagger())
     assert amplitude == pytest.approx(1.0, abs=1e-4)
     for sign, site in walls(lattice).values():
         path = flip_path(wells, lattice, sign, site, amplitude, 21)
@@ -37,7 +37,7 @@ def test_independent_wells_have_their_own_barrier():
 def test_a_kink_moves_between_equal_energies_and_a_flat_wall_uphill():
     lattice = Lattice.square(12, 12)
     potential = ExactForces(holstein("paper", (12, 12), 0.1))
-    amplitude = ordered_amplitude(potential, lattice, 6.0)
+    amplitude = ordered_amplitude(potential, potential.model.ordered_guess())
     paths = {name: flip_path(potential, lattice, *wall, amplitude, 7) for name, wall in walls(lattice).items()}
     assert paths["kink"].gain == pytest.approx(0.0, abs=0.05)
     assert paths["kink"].barrier > 0.5

@@ -258,12 +258,14 @@ def test_averages_of_gaussian_and_of_frozen_order():
     """Gaussian m: <|m|> = s sqrt(2 / pi), Binder 0, chi = N s^2 (1 - 2 / pi) / T. Frozen m: chi 0, Binder 2/3."""
     rng, spread = np.random.default_rng(0), 0.05
     order = xr.DataArray(spread * rng.normal(size=(20, 4000)), dims=("replica", "time"))
-    data = xr.Dataset({"order": order, "field_square": 0 * order + 0.3, "kinetic_temperature": 0 * order + 0.05})
-    found = averages(data, np.full((1, 20), 1 / 20), 0.05, 256)
+    data = xr.Dataset({"order": order, "field_square": 0 * order + 0.3})
+    data["order"].attrs = {"stationary": 1, "components": 1, "sites": 256}
+    data["field_square"].attrs = {"stationary": 1}
+    found = averages(data, np.full((1, 20), 1 / 20), 0.05)
     assert found["order"][0] == pytest.approx(spread * np.sqrt(2 / np.pi), rel=0.01)
     assert found["susceptibility"][0] == pytest.approx(256 * spread**2 * (1 - 2 / np.pi) / 0.05, rel=0.02)
     assert found["binder"][0] == pytest.approx(0.0, abs=0.02) and found["field_square"][0] == pytest.approx(0.3)
-    frozen = averages(data.assign(order=0 * order - 0.7), np.eye(20), 0.05, 256)
+    frozen = averages(data.assign(order=(0 * order - 0.7).assign_attrs(data["order"].attrs)), np.eye(20), 0.05)
     np.testing.assert_allclose(frozen["binder"], 2 / 3)
     np.testing.assert_allclose(frozen["susceptibility"], 0, atol=1e-9)
 
@@ -388,7 +390,7 @@ def test_biases_of_the_time_step_are_weighed_against_both_errors():
 def test_the_bound_of_the_time_step_is_where_the_scheme_turns_unstable():
     """The stiffest mode of the lattice alone, uniform for kappa > 0: omega_max^2 = (K + 4 kappa) / m."""
     model = holstein("paper", (4, 4), 0.1)
-    bound = stability_bound(model.K, model.kappa, 2.0)
+    bound = stability_bound(model.stiffest, 2.0)
 
     class Elastic:
         def forces(self, fields):

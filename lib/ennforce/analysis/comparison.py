@@ -26,11 +26,7 @@ class Compared(NamedTuple):
 
 def compared(ensemble: xr.Dataset) -> dict[str, Compared]:
     """By name, what of an ensemble is compared: its numbers that say how, its lengths, S and C, and the total energy."""
-    numbers = {
-        str(name): averaged(variable.attrs, str(name))
-        for name, variable in ensemble.data_vars.items()
-        if variable.attrs.get("compare")
-    }
+    numbers = {name: averaged(variable.attrs, name) for name, variable in _numbers(ensemble).items()}
     lengths = {f"{LENGTH}{name}": Compared(f"ln L_{name}", SYMBOLS[name], "length") for name in definitions(ensemble)}
     return {
         **numbers,
@@ -39,6 +35,11 @@ def compared(ensemble: xr.Dataset) -> dict[str, Compared]:
         "correlation": Compared(f"ln C, r = {DISTANCE:g}", f"C({DISTANCE:g})", "correlation"),
         "energy": Compared("energy per site / T", "E", "energy"),
     }
+
+
+def _numbers(ensemble: xr.Dataset) -> dict[str, xr.DataArray]:
+    """By name, the observables of (replica, time) that say how engines are compared by them."""
+    return {str(n): x for n, x in ensemble.data_vars.items() if x.attrs.get("compare") and "time" in x.dims}
 
 
 def averaged(attributes: Mapping, name: str) -> Compared:
@@ -86,7 +87,7 @@ def curves(ensemble: xr.Dataset, weights: np.ndarray, temperature: float) -> dic
     time, lowest = ensemble["time"].values, ensemble.isel(k=slice(0, 2))
     structure = (lowest["structure_factor"] * lowest["k_modes"]).sum("k") / lowest["k_modes"].sum("k")
     correlation = ensemble["correlation"].sel(r=DISTANCE, method="nearest")
-    numbers = {str(name): variable for name, variable in ensemble.data_vars.items() if variable.attrs.get("compare")}
+    numbers = _numbers(ensemble)
     averages = {
         **{name: mean(abs(x) if x.attrs["compare"] == "modulus" else x) for name, x in numbers.items()},
         **{f"{LENGTH}{name}": values for name, values in mean_lengths(ensemble, weights).items()},

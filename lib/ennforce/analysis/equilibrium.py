@@ -14,7 +14,9 @@ def stationary(ensemble: xr.Dataset, discard: float) -> xr.Dataset:
 
 def stationary_numbers(ensemble: xr.Dataset) -> list[str]:
     """Names of the observables whose averages in stationary states are compared."""
-    return [str(name) for name, variable in ensemble.data_vars.items() if variable.attrs.get("stationary")]
+    return [
+        str(name) for name, variable in ensemble.data_vars.items() if variable.attrs.get("stationary") and "time" in variable.dims
+    ]
 
 
 def symbols(ensemble: xr.Dataset) -> dict[str, str]:
