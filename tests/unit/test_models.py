@@ -80,6 +80,22 @@ def test_a_model_file_that_cannot_be_used_is_refused_in_one_line(tmp_path, text,
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_model_file_may_postpone_its_annotations(tmp_path, quartic):
+    path = tmp_path / "postponed.py"
+    path.write_text("from __future__ import annotations\n" + OWN.read_text())
+    load_study({"model": {"class": f"{path}:Quartic", "lattice": "triangular"}, "network": {"kind": "typed", "wide": 0}})
+    with pytest.raises(ConfigError, match="model.K = -1.0: input should be greater than 0"):
+        load_study({"model": {"class": f"{path}:Quartic", "K": -1.0}})
+
+
+def test_a_users_model_takes_no_name_of_the_package(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text("from ennforce.models import Holstein as Base\nclass Holstein(Base): pass")
+    with pytest.raises(ConfigError, match="rename your class"):
+        load_study({"model": {"class": f"{path}:Holstein"}})
+    assert MODELS["holstein"] is Holstein
+
+
 def test_parameters_from_elsewhere_import_nothing(tmp_path):
     trap = tmp_path / "trap.py"
     trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')")

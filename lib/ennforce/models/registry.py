@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import math
 import numbers
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ennforce.models.peierls import Peierls
 from ennforce.reading import nearest
 
 MODELS: dict[str, type[Hamiltonian]] = {"holstein": Holstein, "kondo": Kondo, "peierls": Peierls}
+PACKAGED = dict(MODELS)
 GROUP = "ennforce.models"  # the entry points of installed packages
 
 
@@ -46,7 +48,10 @@ def register(name: str) -> type[Hamiltonian]:
             )
         found = installed[name].load()
     _require_whole(found, name)
-    MODELS[found.__name__.lower()] = found
+    own = found.__name__.lower()
+    if own in PACKAGED and found is not PACKAGED[own]:
+        raise ValueError(f"{name}: {own} is the name of a model of the package, by which saved files know it: rename your class")
+    MODELS[own] = found
     return found
 
 
@@ -63,6 +68,7 @@ def _run(path: Path, wanted: str, changed: int) -> type[Hamiltonian]:
     if spec is None or spec.loader is None:
         raise ValueError(f"the model's file {path} is no Python: let its name end in .py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # where dataclasses and type hints look up annotations that are text
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
