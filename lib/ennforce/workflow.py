@@ -161,7 +161,7 @@ def _from_snakemake(snakemake) -> Node:
         log=str(snakemake.log[0]),
         study=snakemake.config["study"],
         checkpoint_seconds=snakemake.config["checkpoint_seconds"],
-        model_class=snakemake.config["model_class"],
+        model_class=snakemake.config.get("model_class"),
     )
 
 
