@@ -45,7 +45,7 @@ def test_the_trainings_to_convergence_are_planned(project):
         ("modle: {g: 1}", "modle is not a setting: allowed here are study, sweep, seed, model"),
         ("model: {K: 0.1, kappa: 0.2}", "K = 0.1 with kappa = 0.2 is elastically unstable"),
         ("large: {shape: [32, 33]}", "large.shape.1 = 33: input should be a multiple of 2"),
-        ("sweep: {model.gg: [1, 2]}", "sweep at gg=1: model.gg is not a setting: allowed here are name, lattice"),
+        ("sweep: {model.gg: [1, 2]}", "sweep at gg=1: model.gg is not a setting: allowed here are name, class, lattice"),
         ("sweep: {model.g: [1, -2]}", "sweep at g=-2: model.g = -2: input should be greater than 0"),
     ],
 )
