@@ -9,10 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ennforce.config import Study
+from typing import Any
 
 LARGEST_PLAN = 20_000  # jobs: so many are planned in a minute or two
 LEAST_STEPS = {"conservation": 5, "divergence": 5}  # else as many as sections.Run asks for
@@ -23,6 +20,7 @@ LONGEST_JOB = 100 * 86400.0  # seconds, at rates no machine of today exceeds:
 NETWORK_SECONDS, SOLVER_SECONDS = 1e-8, 1e-6  # a site and step
 DIAGONALISATION_SECONDS = 1e-11  # a cube of the number of sites
 
+Study = Any  # ``config.Study``, which asks this module what is possible
 Settings = Any  # of a network: a section of the configuration, or an Architecture, which has the same names
 
 REACHES = {
