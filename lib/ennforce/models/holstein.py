@@ -57,14 +57,19 @@ class Holstein(Hamiltonian):
         return self.K + len(self.lattice.neighbours) * abs(self.kappa)
 
     def validate(self) -> None:
-        if not self.g < LARGEST_FIELD * 2.0 * (self.K - len(self.lattice.neighbours) * self.kappa):
+        if not self.g < LARGEST_FIELD * 2.0 * self._ordered_stiffness:
             raise ValueError(
                 f"g = {self.g} with K = {self.K} and kappa = {self.kappa} orders at fields beyond 1000: use a smaller g"
             )
 
     def ordered_guess(self) -> np.ndarray:
         """The distortion of the classical limit at strong coupling, where a site holds one electron or none."""
-        return self.g / (2.0 * (self.K - len(self.lattice.neighbours) * self.kappa)) * self.order.pattern()
+        return self.g / (2.0 * self._ordered_stiffness) * self.order.pattern()
+
+    @property
+    def _ordered_stiffness(self) -> float:
+        """Of the wave that orders: neighbours move against each other where they can be staggered, else with each other."""
+        return self.K + (-1 if can_stagger(self.lattice) else 1) * len(self.lattice.neighbours) * self.kappa
 
     @property
     def coupling(self) -> float:

@@ -43,10 +43,11 @@ class Peierls(Hamiltonian):
 
     @property
     def order(self) -> OrderParameter:
-        components, kind = self.lattice.dimension, Staggered if can_stagger(self.lattice) else Uniform
-        return kind(
-            self.lattice, f"{'staggered ' if kind is Staggered else ''}displacement", "u", components, 2 if components == 1 else 0
-        )
+        components = self.lattice.dimension
+        states = 2 if components == 1 else 0
+        if not can_stagger(self.lattice):
+            return Uniform(self.lattice, "displacement", "u", components, states, None)
+        return Staggered(self.lattice, "staggered displacement", "u", components, states)
 
     @property
     def stiffest(self) -> float:
