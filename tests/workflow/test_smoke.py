@@ -115,7 +115,8 @@ def test_a_changed_source_reruns_its_own_stage_only(study, edit):
 
 def test_changed_analysis_does_not_retrain(study):
     path = study.folder / "lib/ennforce/analysis/growth.py"
-    path.write_text(path.read_text().replace("ALLEN_CAHN = 0.5", "ALLEN_CAHN = 0.51"))
+    assert "HALF = 0" in path.read_text()
+    path.write_text(path.read_text().replace("HALF = 0", "HALF = 1 - 1"))
     rules = planned(study)
     assert "growth" in rules and not rules & {"train", "label", "sample_quench", "evaluate"}
 
