@@ -66,8 +66,10 @@ else:
 
 
 onstart:
-    if LEFT_OUT:
-        print(f"left out, for the force is odd at half filling alone: {', '.join(LEFT_OUT)}")
+    if UNUSABLE and STUDY.frontier.model_fields_set:
+        print(f"left out, for they cannot learn this force: {', '.join(UNUSABLE)}")
+    for stage, why in LEFT_OUT.items():
+        print(f"left out: {stage}, for {why}")
 
 
 onerror:

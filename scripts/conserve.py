@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ennforce.dynamics import Langevin, State, equally_spaced_steps
+from ennforce.dynamics import State, equally_spaced_steps, integrator
 from ennforce.forces import ExactForces, ForceField, KPMForces, NetworkForces
 from ennforce.io import provenance, read_dataset, write_dataset
 from ennforce.models import from_parameters
@@ -42,7 +42,7 @@ def main(node: Node) -> None:
             node.progress(state.step + 1, steps + 1, ensemble)
 
         observe(state)
-        engine = Langevin.in_bath(forces, bath, friction=friction)
+        engine = integrator(model, forces, bath, friction=friction)
         engine.run(state, steps, observe)
         dims = ("time", "replica")
         run = {

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from ennforce.analysis.stability import exponential_rate, first_above
-from ennforce.dynamics import Langevin, State, equally_spaced_steps
+from ennforce.dynamics import State, equally_spaced_steps, integrator
 from ennforce.forces import ForceField, KPMForces, NetworkForces
 from ennforce.io import provenance, write_dataset, write_json
 from ennforce.models import from_parameters
@@ -22,14 +22,14 @@ def main(node: Node) -> None:
     model = from_parameters(p["model"])
     seed = node.seed(6)
     start = State.before_quench(model, np.arange(p["replicas"]), seed, bath)
-    kick = p["perturbation"] * np.random.default_rng(seed).normal(size=start.fields.shape)
-    disturbed = replace(start, fields=start.fields + kick)
+    kick = np.random.default_rng(seed).normal(size=start.fields.shape)
+    disturbed = replace(start, fields=model.space.near(start.fields, p["perturbation"], kick, model.lattice))
     steps = round(p["time"] / bath["dt"])
     recorded = equally_spaced_steps(steps, p["observations"])
 
     def fields_along(forces: ForceField, state: State) -> np.ndarray:
         kept = [state.fields.copy()]
-        engine = Langevin.in_bath(forces, bath)
+        engine = integrator(model, forces, bath)
         engine.run(state, steps, lambda state: kept.append(state.fields.copy()) if state.step in recorded else None)
         return np.array(kept)
 

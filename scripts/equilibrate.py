@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from ennforce.dynamics import Langevin, State
+from ennforce.dynamics import State, integrator
 from ennforce.forces import KPMForces
 from ennforce.io import provenance, write_dataset
 from ennforce.models import from_parameters
@@ -17,7 +17,7 @@ def main(node: Node) -> None:
     seed = node.seed(4)
     ordered = {"initial_sigma": p["sigma"], "initial_order": p["order"], "initial_temperature": bath["temperature"]}
     start = State.before_quench(model, np.arange(p["replicas"]), seed, {**bath, **ordered})
-    engine = Langevin.in_bath(forces, bath)
+    engine = integrator(model, forces, bath)
     steps = round(p["time"] / bath["dt"])
     end = engine.run(start, steps, lambda state: node.progress(state.step, steps))
     dims = ("replica", *model.space.axes(model.lattice))

@@ -12,6 +12,7 @@ from ennforce.models import from_parameters
 from ennforce.networks.export import load_model
 from ennforce.training.dataset import Samples
 from ennforce.training.metrics import (
+    cropped,
     equivariance_error,
     errors_by_size,
     force_errors,
@@ -20,7 +21,7 @@ from ennforce.training.metrics import (
 )
 from ennforce.workflow import Node, run_node
 
-CROP = 16  # side of the torus on which all derivatives of the force are taken
+CROP = 16  # least side of the torus on which all derivatives of the force are taken
 
 
 def main(node: Node) -> None:
@@ -54,7 +55,7 @@ def main(node: Node) -> None:
     expanded = forces.network.on_torus(some).numpy()
     metrics["expansion_error"] = float(np.abs(expanded - network.on_torus(some).detach().numpy()).max())
     side = max(CROP, network.receptive_radius)  # a halo wraps around once at most
-    metrics["jacobian_antisymmetry"] = jacobian_antisymmetry(network, some.numpy()[-1, ..., :side, :side])
+    metrics["jacobian_antisymmetry"] = jacobian_antisymmetry(network, cropped(some.numpy()[-1], side, model.lattice.dimension))
     if "predictions" in node.output:
         predictions = xr.Dataset(kept, attrs=provenance(node.parents, **inherited(dataset)))
         write_dataset(predictions, node.output["predictions"])

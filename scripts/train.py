@@ -8,9 +8,8 @@ import torch
 
 from ennforce import processes
 from ennforce.io import attribute, file_digest, provenance, read_dataset, write_atomically
-from ennforce.limits import reach
 from ennforce.models import from_parameters
-from ennforce.networks import Architecture
+from ennforce.networks import Architecture, build, register
 from ennforce.networks.export import save_model
 from ennforce.training.dataset import Samples, nested_subset, with_total_force
 from ennforce.training.loop import Recipe, fit
@@ -30,11 +29,13 @@ def train(node: Node, device: str) -> None:
     dataset = with_total_force(read_dataset(node.input["dataset"], ["fields", "forces_electronic", "split"]))
     dataset = nested_subset(dataset, p["fraction"], p["seed"])
     model = from_parameters(attribute(dataset, "model"))
-    architecture = Architecture(lattice=model.lattice.name, field_type=str(model.field_type), **p["network"])
-    if min(model.lattice.shape) < 2 * reach(architecture):
+    network = {**p["network"], "kind": register(p["network"]["kind"])}
+    architecture = Architecture(lattice=model.lattice.name, field_type=str(model.field_type), **network)
+    reach = build(architecture).receptive_radius
+    if min(model.lattice.shape) < 2 * reach:
         raise ValueError(
-            f"the network reaches {reach(architecture)} sites, and the data are of {model.lattice}: use at least "
-            f"{2 * reach(architecture)} sites each way (data.shape), or leave this network out (frontier.models)"
+            f"the network reaches {reach} sites, and the data are of {model.lattice}: use at least {2 * reach} sites each way "
+            f"(data.shape), or leave this network out (frontier.models)"
         )
     target = f"forces_{training['target']}"
     trained = fit(

@@ -11,7 +11,7 @@ from ennforce.dynamics import Recorder, State, equally_spaced_steps, log_spaced_
 from ennforce.forces import ForceField, NetworkForces
 from ennforce.io import provenance, write_dataset
 from ennforce.models import from_parameters
-from ennforce.observables import Observer, observables_of
+from ennforce.observables import Observer, observables_of, own_observables
 from ennforce.workflow import Node, run_node
 
 
@@ -32,7 +32,8 @@ def main(node: Node) -> None:
     common = run.get("noise") == "common"
     noise_seed = seed if common else node.seed(3, *map(ord, node.wildcards["run"] + engine_name))
     spaced = log_spaced_steps if run["spacing"] == "log" else lambda first, last, count: equally_spaced_steps(last, count)
-    observer = Observer(model, observables_of(model), bath["mass"])
+    measured = (*observables_of(model, bath["dynamics"]), *own_observables(p["observables"], model))
+    observer = Observer(model, measured, bath["mass"])
     recorder = Recorder(
         lambda state: observer(state.fields, state.momenta, state.replicas),
         spaced(1, run["steps"], run["observations"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import reprlib
 from collections.abc import Iterable
@@ -11,12 +12,14 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model, model_validator
 
 from ennforce import limits
+from ennforce.lattice import BASES
 from ennforce.models import Hamiltonian, Holstein
-from ennforce.models.settings import Model, section_of, settings_of
+from ennforce.models.settings import SMALL, Model, section_of, settings_of
 from ennforce.reading import nearest
 from ennforce.sections import (
     ODD_SCALAR,
     VARIANTS,
+    WITHOUT_SPIN,
     Analysis,
     Bath,
     Comparison,
@@ -35,6 +38,7 @@ from ennforce.sections import (
     TimeStep,
     Training,
     Variant,
+    network_kinds,
 )
 
 
@@ -71,6 +75,9 @@ class Study(Section):
         dict[str, Swept], Field(description="values by dotted key, as model.g: [1.4, 1.5]; one study for each combination")
     ] = Field(default_factory=dict)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    observables: Annotated[
+        list[str], Field(description="beside those of every study: path/file.py:NAME of your own, or an installed entry point")
+    ] = Field(default_factory=list)
     model: settings_of(Holstein) = settings_of(Holstein)()  # type: ignore[valid-type]
     solver: Solver = Solver()
     bath: Bath = Bath()
@@ -146,6 +153,16 @@ class Study(Section):
         return self
 
     @model_validator(mode="after")
+    def measurable(self) -> Study:
+        if self.observables:
+            # Heavier than the rest, and needed for observables of one's own alone.
+            from ennforce.observables import Observer, observables_of, own_observables
+
+            model = self.model.build([SMALL] * self.model.dimension)
+            Observer(model, (*observables_of(model, self.bath.dynamics), *own_observables(self.observables, model)))
+        return self
+
+    @model_validator(mode="after")
     def fitting(self) -> Study:
         wrong = [f"{key} = {shape}" for key, shape in limits.lattices(self).items() if len(shape) != self.model.dimension]
         if wrong:
@@ -159,19 +176,31 @@ class Study(Section):
             raise ValueError("; ".join(found))
         return self
 
+    def refusal(self, kind: str) -> str | None:
+        """Why networks of this kind cannot learn the study's force, with the kinds that can; None where they can."""
+        if kind in ODD_SCALAR and not (self.odd and self.lattice_model.components == 1 and self.model.lattice == "square"):
+            made = "an odd scalar on the square lattice"
+            if self.model.lattice == "square" and self.lattice_model.components == 1:
+                made = "the odd force of half filling (model.chemical_potential = 0, no model.filling)"
+            return f"it is made for {made}: choose enn, enn_energy, typed or typed_energy"
+        if kind in WITHOUT_SPIN and any(term.degree for term in self.lattice_model.field_type.terms):
+            return f"it has no features that rotate as {self.lattice_model.field_type} does: choose typed or typed_energy"
+        return None
+
     def usable(self, names: Iterable[str]) -> list[str]:
-        """Those of the networks ``frontier.models`` that can learn the study's force: some kinds are made for an odd one."""
-        return [name for name in names if self.odd or self.frontier.models[name].kind not in ODD_SCALAR]
+        """Those of the networks ``frontier.models`` that can learn the study's force."""
+        return [name for name in names if self.refusal(self.frontier.models[name].kind) is None]
 
     @model_validator(mode="after")
     def learnable(self) -> Study:
-        away = "away from half filling (model.chemical_potential, model.filling) the force is not odd"
-        if not self.odd and self.network.kind in ODD_SCALAR:
-            raise ValueError(f"{away}, as network.kind = {self.network.kind} needs it: choose enn, enn_energy or typed")
+        if why := self.refusal(self.network.kind):
+            raise ValueError(f"network.kind = {self.network.kind} cannot learn this model's force: {why}")
         lists = {"frontier.models": self.frontier.models, "frontier.efficiency_models": self.frontier.efficiency_models}
         for key, names in lists.items():
-            if not self.usable(names):
-                raise ValueError(f"{away}, as all of {key} need it ({', '.join(names)}): add one of kind enn, enn_energy or typed")
+            if self.frontier.model_fields_set and not self.usable(names):
+                raise ValueError(
+                    f"none of {key} ({', '.join(names)}) can learn this model's force, as for {next(iter(names))}: {why}"
+                )
         every = {"network": self.network, **{f"frontier.models.{name}": model for name, model in self.frontier.models.items()}}
         odd = [name for name, one in every.items() if one.kind == "enn_energy" and not one.mixed]
         if odd and self.odd:
@@ -182,6 +211,12 @@ class Study(Section):
     def lattice_model(self) -> Hamiltonian:
         """The model on the torus of the training data."""
         return self.model.build(self.data.shape)
+
+    @property
+    def own_kinds(self) -> list[str]:
+        """Network kinds of the study that are not of the package."""
+        every = {self.network.kind, *(model.kind for model in self.frontier.models.values())}
+        return sorted(every - set(network_kinds()))
 
     @property
     def odd(self) -> bool:
@@ -207,9 +242,33 @@ def load_study(content: dict) -> Study:
     except ValueError as error:
         raise ConfigError(str(error)) from None
     try:
-        return study.model_validate(content)
+        return study.model_validate(_shaped(content, study, content.get("model") or {}))
     except ValidationError as error:
         raise ConfigError("; ".join(_one_line(problem, study) for problem in error.errors())) from None
+
+
+def _shaped(content: dict, study: type[Study], model: Any) -> dict:
+    """The content with lattices of the model's dimension where it gives none: with about as many sites as the plane's defaults."""
+    lattice = model.get("lattice") if isinstance(model, dict) else None
+    dimension = len(BASES.get(lattice, ((), ()))) if isinstance(lattice, str) else 2
+    if dimension == 2:
+        return content
+
+    def resized(shape: list[int]) -> list[int]:
+        return [max(4, 2 * round(0.5 * math.prod(shape) ** (1.0 / dimension)))] * dimension
+
+    shaped = dict(content)
+    for key, field in study.model_fields.items():
+        section = content.get(key, {})
+        default = getattr(field.default, "shape", None)
+        if default is not None and isinstance(section, dict) and "shape" not in section:
+            shaped[key] = {**section, "shape": resized(default)}
+    if "variants" not in content:
+        given = {name: variant.model_dump(exclude_none=True) for name, variant in VARIANTS.items()}
+        shaped["variants"] = {
+            name: {**one, **({"shape": resized(one["shape"])} if "shape" in one else {})} for name, one in given.items()
+        }
+    return shaped
 
 
 def _one_line(problem, study: type[Study]) -> str:

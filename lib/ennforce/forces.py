@@ -161,7 +161,8 @@ class LocalForces(_ElectronicForces):
 class NetworkForces:
     """Forces from a trained network: its electronic part plus the model's exact classical part, O(N).
 
-    Works on any torus of even lengths not smaller than twice the receptive radius; ``model`` is the lattice model of training.
+    Works on any torus of even lengths not smaller than twice the receptive radius; ``model`` is the lattice model of training. The
+    electronic part never exceeds ``model.largest_force``.
     On a ``device`` other than the processor, fields may be tensors there, and then forces are too.
     """
 
@@ -248,7 +249,20 @@ class NetworkForces:
                 f"the network overflows on fields up to {float(tensor.abs().max()):.3g}, far beyond those it was trained on: use "
                 f"smaller fields, or ExactForces"
             )
+        if self.target == "electronic" and self.model.largest_force < np.inf:
+            self._bound(forces)
         return (forces, tensor) if isinstance(fields, torch.Tensor) else (forces.cpu().numpy(), tensor.cpu().numpy())
+
+    def _bound(self, forces: torch.Tensor) -> None:
+        """Shorten, in place, what is larger than the electrons' force can be: far from its data a network says anything.
+
+        By length, so that every symmetry is kept.
+        """
+        largest, axis = self.model.largest_force, -1 - self.model.lattice.dimension
+        if self.model.components == 1:
+            forces.clamp_(-largest, largest)
+        else:
+            forces *= (largest / forces.norm(dim=axis, keepdim=True).clamp_min(1e-300)).clamp_max(1.0)
 
     def _torus(self, fields: torch.Tensor) -> torch.Size:
         return fields.shape[-self.model.lattice.dimension :]

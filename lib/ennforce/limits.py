@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from ennforce.stages import left_out
+
 LARGEST_PLAN = 20_000  # jobs: so many are planned in a minute or two
 LEAST_STEPS = {"conservation": 5, "divergence": 5}  # else as many as sections.Run asks for
 FEWEST_STATIONARY = 4  # observations of a stationary state
@@ -30,6 +32,7 @@ REACHES = {
     "euclidean": lambda network: 2 * network.depth,
     "enn": lambda network: _widened(network),
     "enn_energy": lambda network: 2 * _widened(network),
+    "typed_energy": lambda network: 2 * _stencils(network),
 }
 
 
@@ -63,7 +66,9 @@ def lattices(study: Study) -> dict[str, list[int]]:
     for name in ("large", "comparison", "timestep", "equilibrium", "conservation", "divergence"):
         found[f"{name}.shape"] = getattr(study, name).shape
     found |= {f"variants.{name}.shape": variant.shape for name, variant in study.variants.items() if variant.shape}
-    return found | {f"frontier.extrapolation.shapes.{n}": shape for n, shape in enumerate(study.frontier.extrapolation.shapes)}
+    if study.frontier.model_fields_set:
+        found |= {f"frontier.extrapolation.shapes.{n}": shape for n, shape in enumerate(study.frontier.extrapolation.shapes)}
+    return found
 
 
 def beyond_reach(study: Study) -> Iterator[str]:
@@ -76,8 +81,8 @@ def beyond_reach(study: Study) -> Iterator[str]:
     used = [("network", study.network, every)]
     used += [
         (f"frontier.models.{name}", f.models[name], {key: every[key] for key in ("data.shape", "conservation.shape")})
-        for name in study.conservation.networks
-        if name in f.models
+        for name in study.usable(name for name in study.conservation.networks if name in f.models)
+        if "conservation" not in left_out(study)
     ]
     if f.model_fields_set:
         timed = {key: shape for key, shape in every.items() if key.startswith(("data", "frontier"))}
@@ -118,16 +123,35 @@ def too_short(study: Study) -> Iterator[str]:
 
 
 def unstable(study: Study) -> Iterator[str]:
-    """The lattice alone, which electrons only soften, must be stable: dt < 2 / omega_max."""
-    model = study.lattice_model
-    if not model.space.momenta:
+    """The lattice alone, which electrons only soften, must be stable."""
+    model, bath = study.lattice_model, study.bath
+    try:
+        dynamics = model.space.chosen(bath.dynamics)
+    except ValueError as error:
+        yield str(error)
         return
-    bound = 2.0 / math.sqrt(model.stiffest / study.bath.mass)
+    if dynamics == "overdamped" and not bath.friction > 0:
+        yield f"bath.friction = {bath.friction:g}: overdamped dynamics needs friction, so give a positive one"
+        return
+    bound = largest_step(model, bath)
+    if bound is None:
+        return
     steps = {"bath.dt": study.bath.dt, **{f"variants.{n}.dt": v.dt for n, v in study.variants.items() if v.dt}}
     steps |= {f"timestep.dts.{n}": dt for n, dt in enumerate(study.timestep.dts)}
     for key, dt in steps.items():
         if dt >= bound:
-            yield f"{key} = {dt:g} is not below 2/omega = {bound:.3g} of the stiffest lattice wave: every run diverges; use less"
+            least = "2/omega" if dynamics == "langevin" else "2 m gamma/k"
+            yield f"{key} = {dt:g} is not below {least} = {bound:.3g} of the stiffest lattice wave: every run diverges; use less"
+
+
+def largest_step(model: Any, bath: Any) -> float | None:
+    """From which time step on the dynamics of ``bath`` is unstable: 2/omega, or 2 m gamma/k without inertia; None for spins."""
+    dynamics = model.space.chosen(bath.dynamics)
+    if dynamics == "spins":
+        return None  # rotations
+    return (
+        2.0 * math.sqrt(bath.mass / model.stiffest) if dynamics == "langevin" else 2.0 * bath.mass * bath.friction / model.stiffest
+    )
 
 
 def unmeasurable(study: Study) -> Iterator[str]:

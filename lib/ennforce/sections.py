@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ast
 import functools
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from ennforce.plugins import file_of
 from ennforce.reading import require_plain
 
 Positive = Annotated[float, Field(gt=0)]
@@ -60,10 +62,14 @@ class Solver(Section):
 
 
 class Bath(Section):
-    """Langevin dynamics (P5), times in 1/t."""
+    """Equations of motion (P5, P13), times in 1/t."""
 
+    dynamics: Annotated[
+        Literal["langevin", "overdamped", "spins"] | None, Field(description="without one, the usual of the model's field")
+    ] = None
     mass: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
     friction: Annotated[float, Field(ge=0, le=1e4)] = 0.2
+    damping: Annotated[float, Field(ge=0, le=1e2, description="alpha of spins, which have no friction")] = 0.1
     temperature: Annotated[Temperature, Field(description="of the bath after the quench")] = 0.05
     dt: Step = 0.4
     initial_sigma: Annotated[Spread, Field(description="spread of Q before the quench")] = 0.1
@@ -133,21 +139,28 @@ def network_kinds() -> tuple[str, ...]:
 
 
 def _known(kind: str) -> str:
-    if kind not in network_kinds():
-        raise PydanticCustomError("kind", f"Input should be one of {', '.join(network_kinds())}")  # type: ignore[arg-type]
+    if kind in network_kinds():
+        return kind
+    if file_of(kind) is None and not entry_points(group="ennforce.networks", name=kind):
+        known = f"one of {', '.join(network_kinds())}, or path/file.py:Class of your own"
+        raise PydanticCustomError("kind", f"Input should be {known}")  # type: ignore[arg-type]
+    from ennforce.networks import register  # which takes seconds: only for a kind of one's own
+
+    register(kind)
     return kind
 
 
-Kind = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(network_kinds())})]
+Kind = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"examples": list(network_kinds())})]
 
 # Kinds defined for an odd scalar on the square lattice alone; a test holds this against their classes.
 ODD_SCALAR = ("irrep_mlp", "descriptor_mlp", "gnn", "cnn", "cnn_augmented", "euclidean")
+WITHOUT_SPIN = ("enn", "enn_energy")  # for fields of degree 0 alone
 
 
 class Network(Section):
     """A force network; for ``enn``, ``width`` counts copies of the regular representation, for others see their classes."""
 
-    kind: Annotated[Kind, Field(description="a key of ennforce.networks.KINDS")] = "enn"
+    kind: Annotated[Kind, Field(description="a kind of the package, an installed one's entry point, or path/file.py:Class")] = "enn"
     width: Annotated[int, Field(ge=1, le=4096)] = 8
     depth: Annotated[int, Field(ge=1, le=64)] = 4
     first_radius: Annotated[int, Field(ge=1, le=8)] = 2

@@ -43,6 +43,7 @@ class Node:
     study: str
     checkpoint_seconds: float
     model_class: str | None = None
+    network_kinds: tuple[str, ...] = ()
 
     @property
     def parents(self) -> list[str]:
@@ -134,8 +135,14 @@ def run_node(main: Callable[[Node], None], namespace: dict) -> None:
             node.clean()
         if "snakemake" in namespace:
             write_atomically(node.record, lambda path: path.write_text(json.dumps(node.__dict__, indent=2) + "\n"))
-        if node.model_class:  # named by the study's own configuration
+        # What the study's own configuration names.
+        if node.model_class:
             register(node.model_class)
+        if node.network_kinds and "torch" in sys.modules:
+            from ennforce import networks
+
+            for kind in node.network_kinds:
+                networks.register(kind)
         set_threads(max(1, node.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
         main(node)
     except FORESEEN as error:
@@ -162,6 +169,7 @@ def _from_snakemake(snakemake) -> Node:
         study=snakemake.config["study"],
         checkpoint_seconds=snakemake.config["checkpoint_seconds"],
         model_class=snakemake.config.get("model_class"),
+        network_kinds=tuple(snakemake.config.get("network_kinds", ())),
     )
 
 

@@ -15,9 +15,10 @@ from ennforce.analysis.intervals import half_width, jackknife, leave_one_out, me
 from ennforce.analysis.intervals import verdict as verdict_of
 from ennforce.analysis.stability import drift, exponential_rate, first_above, verdict
 from ennforce.analysis.swaps import curve_test, p_values, swaps, weights
-from ennforce.analysis.timestep import biases, largest_unbiased, late_averages, stability_bound
+from ennforce.analysis.timestep import biases, largest_unbiased, late_averages
 from ennforce.dynamics import DivergenceError, Langevin, State
 from ennforce.lattice import Lattice
+from ennforce.limits import largest_step
 from ennforce.models import Holstein
 from ennforce.observables import Observer, observables_of
 from ennforce.sections import Bath, Margins
@@ -390,7 +391,7 @@ def test_biases_of_the_time_step_are_weighed_against_both_errors():
 def test_the_bound_of_the_time_step_is_where_the_scheme_turns_unstable():
     """The stiffest mode of the lattice alone, uniform for kappa > 0: omega_max^2 = (K + 4 kappa) / m."""
     model = holstein("paper", (4, 4), 0.1)
-    bound = stability_bound(model.stiffest, 2.0)
+    bound = largest_step(model, Bath(mass=2.0))
 
     class Elastic:
         def forces(self, fields):

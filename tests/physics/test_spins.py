@@ -123,4 +123,4 @@ def test_bad_states_are_refused_in_one_line():
 def test_kondo_spins_live_on_the_sphere_and_soft_moments_do_not():
     lattice = Lattice.square(4, 4)
     assert Kondo(lattice, temperature=0.1).space == Sphere()
-    assert Kondo(lattice, temperature=0.1, A=1.0).space.momenta
+    assert Kondo(lattice, temperature=0.1, A=1.0).space.chosen() == "langevin"

@@ -55,27 +55,31 @@ rule growth_table:
         "../../scripts/growth_table.py"
 
 
-rule walls:
-    """Where the domain walls of the large quench are and which way they face."""
-    input:
-        ensemble=result("analysis", "ensemble_large_network.nc"),
-    output:
-        walls=result("analysis", "walls.nc"),
-    params:
-        model=STUDY.model_parameters(STUDY.large.shape),
-    script:
-        "../../scripts/walls.py"
+if "walls" not in LEFT_OUT:
+
+    rule walls:
+        """Where the domain walls of the large quench are and which way they face."""
+        input:
+            ensemble=result("analysis", "ensemble_large_network.nc"),
+        output:
+            walls=result("analysis", "walls.nc"),
+        params:
+            model=STUDY.model_parameters(STUDY.large.shape),
+        script:
+            "../../scripts/walls.py"
 
 
-rule barrier:
-    """What a domain wall must climb to move by one site: why growth is fast or freezes."""
-    output:
-        barrier=result("analysis", "barrier.json"),
-    params:
-        model=STUDY.model_parameters([12, 12]),
-        temperature=STUDY.bath.temperature,
-    script:
-        "../../scripts/barrier.py"
+if "barrier" not in LEFT_OUT:
+
+    rule barrier:
+        """What a domain wall must climb to move by one site: why growth is fast or freezes."""
+        output:
+            barrier=result("analysis", "barrier.json"),
+        params:
+            model=STUDY.model_parameters([12, 12]),
+            temperature=STUDY.bath.temperature,
+        script:
+            "../../scripts/barrier.py"
 
 
 rule summary:
@@ -84,6 +88,7 @@ rule summary:
         **{
             name: result("analysis", f"{name}.json")
             for name in ("comparison", "equilibrium", "conservation", "divergence", "timestep")
+            if name not in LEFT_OUT
         },
         metrics=result("models", "enn", "metrics.json"),
         check=result("data", "label_check.json"),

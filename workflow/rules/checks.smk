@@ -39,83 +39,91 @@ rule compare:
         "../../scripts/compare.py"
 
 
-rule equilibrium:
-    """Stationary states of both engines."""
-    input:
-        **{
-            engine: [
-                result("analysis", f"ensemble_equilibrium-{n}_{engine}.nc")
-                for n in range(len(TEMPERATURES))
-            ]
-            for engine in ("network", "kpm")
-        },
-    output:
-        equilibrium=result("analysis", "equilibrium.json"),
-        csv=result("analysis", "equilibrium.csv"),
-        distributions=result("analysis", "equilibrium.nc"),
-    params:
-        temperatures=TEMPERATURES,
-        discard=STUDY.equilibrium.discard,
-        bootstrap=STUDY.analysis.bootstrap,
-        seed=STUDY.seed,
-    script:
-        "../../scripts/equilibrium.py"
+if "equilibrium" not in LEFT_OUT:
+
+    rule equilibrium:
+        """Stationary states of both engines."""
+        input:
+            **{
+                engine: [
+                    result("analysis", f"ensemble_equilibrium-{n}_{engine}.nc")
+                    for n in range(len(TEMPERATURES))
+                ]
+                for engine in ("network", "kpm")
+            },
+        output:
+            equilibrium=result("analysis", "equilibrium.json"),
+            csv=result("analysis", "equilibrium.csv"),
+            distributions=result("analysis", "equilibrium.nc"),
+        params:
+            temperatures=TEMPERATURES,
+            discard=STUDY.equilibrium.discard,
+            bootstrap=STUDY.analysis.bootstrap,
+            seed=STUDY.seed,
+        script:
+            "../../scripts/equilibrium.py"
 
 
-rule equilibrate:
-    """One stationary state, from which every driver starts."""
-    output:
-        state=result("analysis", "conservation", "start.nc"),
-    params:
-        **SOLVER,
-        model=STUDY.model_parameters(STUDY.conservation.shape),
-        bath=STUDY.bath.model_dump(),
-        order=STUDY.equilibrium.initial_order,
-        sigma=STUDY.equilibrium.initial_sigma,
-        replicas=STUDY.conservation.replicas,
-        time=STUDY.conservation.equilibration,
-        tolerance=STUDY.solver.dynamics_tolerance,
-        seed=STUDY.seed,
-    script:
-        "../../scripts/equilibrate.py"
+if "conservation" not in LEFT_OUT:
+
+    rule equilibrate:
+        """One stationary state, from which every driver starts."""
+        output:
+            state=result("analysis", "conservation", "start.nc"),
+        params:
+            **SOLVER,
+            model=STUDY.model_parameters(STUDY.conservation.shape),
+            bath=STUDY.bath.model_dump(),
+            order=STUDY.equilibrium.initial_order,
+            sigma=STUDY.equilibrium.initial_sigma,
+            replicas=STUDY.conservation.replicas,
+            time=STUDY.conservation.equilibration,
+            tolerance=STUDY.solver.dynamics_tolerance,
+            seed=STUDY.seed,
+        script:
+            "../../scripts/equilibrate.py"
 
 
-rule conserve:
-    """True energy along the trajectories of one driver."""
-    input:
-        state=result("analysis", "conservation", "start.nc"),
-        model=driver_files,
-    output:
-        energies=result("analysis", "conservation", "{driver}.nc"),
-    params:
-        **SOLVER,
-        model=STUDY.model_parameters(STUDY.conservation.shape),
-        bath=STUDY.bath.model_dump(),
-        time=STUDY.conservation.time,
-        observations=STUDY.conservation.observations,
-        tolerance=lambda wildcards: DRIVERS[wildcards.driver][1],
-        seed=STUDY.seed,
-    script:
-        "../../scripts/conserve.py"
+if "conservation" not in LEFT_OUT:
+
+    rule conserve:
+        """True energy along the trajectories of one driver."""
+        input:
+            state=result("analysis", "conservation", "start.nc"),
+            model=driver_files,
+        output:
+            energies=result("analysis", "conservation", "{driver}.nc"),
+        params:
+            **SOLVER,
+            model=STUDY.model_parameters(STUDY.conservation.shape),
+            bath=STUDY.bath.model_dump(),
+            time=STUDY.conservation.time,
+            observations=STUDY.conservation.observations,
+            tolerance=lambda wildcards: DRIVERS[wildcards.driver][1],
+            seed=STUDY.seed,
+        script:
+            "../../scripts/conserve.py"
 
 
-rule conservation:
-    """Drift and kinetic temperature of every driver."""
-    input:
-        energies=[result("analysis", "conservation", f"{name}.nc") for name in DRIVERS],
-    output:
-        conservation=result("analysis", "conservation.json"),
-        csv=result("analysis", "conservation.csv"),
-        markdown=report(
-            result("analysis", "conservation.md"),
-            caption="../report/conservation_table.rst",
-            category=FIGURES["conservation"].category,
-        ),
-    params:
-        names=list(DRIVERS),
-        temperature=STUDY.bath.temperature,
-    script:
-        "../../scripts/conservation.py"
+if "conservation" not in LEFT_OUT:
+
+    rule conservation:
+        """Drift and kinetic temperature of every driver."""
+        input:
+            energies=[result("analysis", "conservation", f"{name}.nc") for name in DRIVERS],
+        output:
+            conservation=result("analysis", "conservation.json"),
+            csv=result("analysis", "conservation.csv"),
+            markdown=report(
+                result("analysis", "conservation.md"),
+                caption="../report/conservation_table.rst",
+                category=FIGURES["conservation"].category,
+            ),
+        params:
+            names=list(DRIVERS),
+            temperature=STUDY.bath.temperature,
+        script:
+            "../../scripts/conservation.py"
 
 
 rule divergence:
@@ -154,9 +162,8 @@ rule timestep:
         ),
     params:
         **STUDY.timestep.model_dump(include={"dts", "time"}),
-        stiffest=MODEL.stiffest,
+        unstable_from=largest_step(MODEL, STUDY.bath),
         temperature=STUDY.bath.temperature,
-        mass=STUDY.bath.mass,
         bootstrap=STUDY.analysis.bootstrap,
         seed=STUDY.seed,
     script:

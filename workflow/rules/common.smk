@@ -14,9 +14,12 @@ if Path(sys.executable).exists():
 from ennforce import figures
 from ennforce.config import ConfigError, load_study
 from ennforce.files import DataError, file_digest, read_json
+from ennforce.limits import largest_step
 from ennforce.models import from_parameters
+from ennforce.plugins import file_of
 from ennforce.reading import nearest, repeated_key
 from ennforce.sources import digest
+from ennforce.stages import left_out
 from ennforce.sweep import sweep_points
 
 
@@ -33,12 +36,14 @@ try:
 except ConfigError as error:
     sys.exit(f"error in the configuration: {error}")
 
-# Networks made for the odd force of half filling, where the study is not there.
-LEFT_OUT = sorted(set(STUDY.frontier.models) - set(STUDY.usable(STUDY.frontier.models)))
+# Networks that cannot learn the study's force, and stages that its model does not have.
+UNUSABLE = sorted(set(STUDY.frontier.models) - set(STUDY.usable(STUDY.frontier.models)))
+LEFT_OUT = left_out(STUDY)
 
 # What every job gets to see beyond its params: settings that change no result.
 config["study"] = STUDY.study
 config["model_class"] = STUDY.model.file
+config["network_kinds"] = STUDY.own_kinds
 config["checkpoint_seconds"] = STUDY.checkpoint_seconds
 
 
@@ -59,8 +64,13 @@ def file_of_jobs(folder, ending, rule):
 def code_of(script, *unused):
     """A parameter of a job that changes with the source code its result depends on, and with nothing else."""
     path = (ROOT / "scripts" / Path(script).name).resolve()
-    own = [file_digest(STUDY.model.file.rpartition(":")[0])] if STUDY.model.file else []
+    own = digests_of([STUDY.model.file] if STUDY.model.file else [])
     return lambda wildcards: "-".join([digest(path, *unused), *own])
+
+
+def digests_of(names):
+    """Digests of the files among names as path/file.py:NAME: what a job's result depends on beyond the package."""
+    return [file_digest(file_of(name)) for name in names if file_of(name)]
 
 
 def last_words(logs):
@@ -139,7 +149,7 @@ SOLVER = {"margin": STUDY.solver.spectral_margin, "method": STUDY.solver.method}
 # What captions call the order of the study's model.
 MODEL = from_parameters(STUDY.model_parameters(STUDY.large.shape))
 WORDS = {"order": MODEL.order.name, "wave_vector": MODEL.order.wave_vector_label}
-FIGURES = figures.table()
+FIGURES = {name: entry for name, entry in figures.table().items() if entry.stage not in LEFT_OUT}
 config["captions"] = {name: entry.caption.format(**WORDS) for name, entry in FIGURES.items()}
 
 
@@ -201,7 +211,9 @@ def figure_files(target, folder=result()):
 # Snakemake would say of these only that no rule makes them.
 for name in re.findall(r"figures/([^/\s]+)[.](?:svg|png|gif)\b", " ".join(sys.argv)):
     if name not in FIGURES:
-        known = f"the figures are {', '.join(FIGURES)}, one for each file of lib/ennforce/figures"
+        known = (
+            f"this study's figures are {', '.join(FIGURES)}, of the files of lib/ennforce/figures"
+        )
         sys.exit(f"error: there is no figure {name}{nearest(name, FIGURES)} ({known})")
 
 

@@ -20,6 +20,8 @@ rule trajectory:
         ),
         margin=STUDY.solver.spectral_margin,
         method=STUDY.solver.method,
+        observables=STUDY.observables,
+        own=digests_of(STUDY.observables),
         seed=STUDY.seed,
         code=engine_code,
     script:

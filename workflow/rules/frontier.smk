@@ -12,6 +12,7 @@ rule train_alternative:
     threads: 1
     params:
         network=lambda wildcards: alternative(wildcards).model_dump(exclude={*OF_TRAINING, "seed"}),
+        own=lambda wildcards: digests_of([alternative(wildcards).kind]),
         training=alternative_training,
         fraction=lambda wildcards: TRAINED[wildcards.group, wildcards.member][1],
         seed=alternative_seed,

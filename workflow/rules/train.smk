@@ -13,6 +13,7 @@ rule train:
     threads: STUDY.training.processes
     params:
         network=STUDY.network.model_dump(),
+        own=digests_of([STUDY.network.kind]),
         training=STUDY.training.model_dump(),
         fraction=1.0,
         seed=STUDY.seed,
@@ -35,20 +36,22 @@ rule evaluate:
         "../../scripts/evaluate.py"
 
 
-rule response:
-    """Response of the network to small fields, against that of the electrons."""
-    input:
-        model=result("models", "enn", "model.json"),
-        weights=result("models", "enn", "weights.pt"),
-    output:
-        response=result("models", "enn", "response.json"),
-    params:
-        **SOLVER,
-        model=STUDY.model_parameters(STUDY.data.shape),
-        sigmas=[0.02, 0.1],
-        seed=STUDY.seed,
-    script:
-        "../../scripts/response.py"
+if "response" not in LEFT_OUT:
+
+    rule response:
+        """Response of the network to small fields, against that of the electrons."""
+        input:
+            model=result("models", "enn", "model.json"),
+            weights=result("models", "enn", "weights.pt"),
+        output:
+            response=result("models", "enn", "response.json"),
+        params:
+            **SOLVER,
+            model=STUDY.model_parameters(STUDY.data.shape),
+            sigmas=[0.02, 0.1],
+            seed=STUDY.seed,
+        script:
+            "../../scripts/response.py"
 
 
 rule card:

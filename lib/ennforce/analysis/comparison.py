@@ -66,11 +66,15 @@ def check_pairs(first: xr.Dataset, second: xr.Dataset) -> None:
 
 
 def total_energy(ensemble: xr.Dataset, grand_potential: xr.DataArray) -> xr.DataArray:
-    """Grand potential and kinetic energy per site at the snapshots; the latter is interpolated between the recorded times."""
-    kinetic = ensemble["kinetic_temperature"].interp(time=ensemble["snapshot_time"]).transpose("replica", "snapshot_time")
-    return (grand_potential.transpose("replica", "snapshot_time") + 0.5 * kinetic.drop_vars("time")).assign_attrs(
-        long_name="total energy per site, electrons included", units="t"
-    )
+    """Grand potential and kinetic energy per site at the snapshots; the latter is interpolated between the recorded times.
+
+    Fields without momenta have no kinetic energy.
+    """
+    total = grand_potential.transpose("replica", "snapshot_time")
+    if "kinetic_temperature" in ensemble:
+        kinetic = ensemble["kinetic_temperature"].interp(time=ensemble["snapshot_time"]).transpose("replica", "snapshot_time")
+        total = total + 0.5 * ensemble.sizes.get("component", 1) * kinetic.drop_vars("time")
+    return total.assign_attrs(long_name="total energy per site, electrons included", units="t")
 
 
 def curves(ensemble: xr.Dataset, weights: np.ndarray, temperature: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:

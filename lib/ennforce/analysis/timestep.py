@@ -65,8 +65,3 @@ def largest_unbiased(dts: list[float], biased: list[bool]) -> float:
     """The largest time step that is, with all finer ones, not biased; ``biased`` of dts[0], the reference, is False."""
     first = next((n for n, found in enumerate(biased) if found), len(dts))
     return dts[first - 1]
-
-
-def stability_bound(stiffest: float, mass: float) -> float:
-    """dt < 2 / omega_max, with omega_max^2 = ``stiffest`` / m of the fields without electrons, which only soften them."""
-    return 2.0 / np.sqrt(stiffest / mass)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from ennforce.dynamics.langevin import Langevin, State
 from ennforce.dynamics.recorder import Recorder
 from ennforce.forces import ForceField
 from ennforce.models import Hamiltonian
+from ennforce.models.fields import WITH_MOMENTA
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def quench_in_slabs(
     model: Hamiltonian,
     replicas: np.ndarray,
     seed: int,
-    bath: Mapping[str, float],
+    bath: Mapping[str, Any],
     steps: int,
     recorder: Recorder,
     checkpoint_every: int,
@@ -161,8 +163,11 @@ def quench_in_slabs(
     """
     if checkpoint_every < 1:
         raise ValueError(f"checkpoints every {checkpoint_every} steps: give at least 1")
-    if model.components > 1 or not model.space.momenta:
-        raise ValueError(f"a field of {model.components} components is not cut into slabs: run its quench in one process")
+    if model.components > 1 or model.space.chosen(bath.get("dynamics")) not in WITH_MOMENTA:
+        raise ValueError(
+            f"only one real number per site and its momentum are cut into slabs, and the field has {model.components}, "
+            f"by {model.space.chosen(bath.get('dynamics'))} dynamics: run its quench in one process"
+        )
     shape = model.lattice.shape
     mine = (list(map(int, replicas)), seed, tuple(shape), steps)
     if (first := processes.from_first(lambda: mine)) != mine:

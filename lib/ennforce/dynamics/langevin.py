@@ -16,10 +16,18 @@ from ennforce.dynamics.device import RUNAWAY
 from ennforce.dynamics.noise import FIELDS, LEAST_BLOCKS, MOMENTA, NOISE, four_normals, normal
 from ennforce.forces import Fields, ForceField
 from ennforce.models import Hamiltonian
+from ennforce.models.fields import WITH_MOMENTA
 
 
 class DivergenceError(RuntimeError):
     """The trajectory left the finite numbers; the message names the step."""
+
+
+def require_bath(positive: Mapping[str, float], not_negative: Mapping[str, float]) -> None:
+    """Raises ValueError, in one line, where a constant of the dynamics is out of its range or not finite."""
+    for name, value in {**positive, **not_negative}.items():
+        if not (value > 0 or (name in not_negative and value == 0)) or not np.isfinite(value):
+            raise ValueError(f"{name} = {value} must be {'non-negative' if name in not_negative else 'positive'} and finite")
 
 
 @dataclass(frozen=True)
@@ -49,19 +57,19 @@ class State:
 
     @classmethod
     def before_quench(
-        cls, model: Hamiltonian, replicas: np.ndarray, seed: int, bath: Mapping[str, float], first_block: int = 0
+        cls, model: Hamiltonian, replicas: np.ndarray, seed: int, bath: Mapping[str, Any], first_block: int = 0
     ) -> State:
         """The start that ``bath`` (``sections.Bath``) sets: fields spread by initial_sigma about initial_order, thermal momenta.
 
-        Momenta ~ N(0, mass initial_temperature); all is independent on every site. Raises ValueError for an initial order that is
-        not linear in the fields.
+        Momenta ~ N(0, mass initial_temperature), where the dynamics has any; all is independent on every site. Raises ValueError
+        for an initial order that is not linear in the fields.
         """
         replicas, space, lattice = np.asarray(replicas), model.space, model.lattice
         shape, order = space.shape(lattice), bath["initial_order"]
         centre = order * model.order.pattern() if order else 0.0
         fields = space.near(centre, bath["initial_sigma"], normal(seed, FIELDS, replicas, 0, shape, first_block), lattice)
         momenta = None
-        if space.momenta:
+        if space.chosen(bath.get("dynamics")) in WITH_MOMENTA:
             spread = np.sqrt(bath["mass"] * bath["initial_temperature"])
             momenta = spread * normal(seed, MOMENTA, replicas, 0, shape, first_block)
         return cls(fields, momenta, 0, seed, replicas, first_block)
@@ -93,19 +101,12 @@ class Langevin:
     """
 
     def __init__(self, force_field: ForceField, *, mass: float, friction: float, temperature: float, dt: float) -> None:
-        for name, value, lowest in (
-            ("mass", mass, None),
-            ("friction", friction, 0),
-            ("temperature", temperature, 0),
-            ("dt", dt, None),
-        ):
-            if not (value > 0 or value == lowest) or not np.isfinite(value):
-                raise ValueError(f"{name} = {value} must be {'non-negative' if lowest == 0 else 'positive'} and finite")
+        require_bath(positive={"mass": mass, "dt": dt}, not_negative={"friction": friction, "temperature": temperature})
         self.force_field = force_field
         self.mass, self.friction, self.temperature, self.dt = mass, friction, temperature, dt
 
     @classmethod
-    def in_bath(cls, force_field: ForceField, bath: Mapping[str, float], **changes: float) -> Langevin:
+    def in_bath(cls, force_field: ForceField, bath: Mapping[str, Any], **changes: float) -> Langevin:
         """With the mass, friction, temperature and dt of ``bath`` (``sections.Bath``), but for ``changes``."""
         return cls(force_field, **{name: bath[name] for name in ("mass", "friction", "temperature", "dt")} | changes)
 

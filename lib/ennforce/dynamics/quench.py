@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from ennforce.dynamics.langevin import Langevin, State
+from ennforce.dynamics.integrators import integrator
+from ennforce.dynamics.langevin import State
 from ennforce.dynamics.recorder import Recorder
 from ennforce.forces import ForceField
 from ennforce.models import Hamiltonian
@@ -18,7 +20,7 @@ def quench(
     model: Hamiltonian,
     replicas: np.ndarray,
     seed: int,
-    bath: Mapping[str, float],
+    bath: Mapping[str, Any],
     steps: int,
     recorder: Recorder,
     *,
@@ -29,13 +31,13 @@ def quench(
 ) -> State:
     """Run ``replicas`` for ``steps`` steps, from the recorder's checkpoint where there is one; returns the last state.
 
-    ``bath`` holds mass, friction, temperature, dt and, for the start, initial_sigma and initial_order of the fields and
-    initial_temperature of the momenta (``sections.Bath``). ``seed`` fixes the start and, without a ``noise_seed`` of its own, the
+    ``bath`` (``sections.Bath``) holds what the dynamics needs, as temperature and dt, and, for the start, initial_sigma and
+    initial_order of the fields and initial_temperature of the momenta. ``seed`` fixes the start and, without a ``noise_seed``, the
     noise. ``resumed`` is told the step the run starts from, ``progress`` every step.
     """
     start = State.before_quench(model, replicas, seed, bath)
     start = replace(start, seed=seed if noise_seed is None else noise_seed)
-    engine = Langevin.in_bath(force_field, bath)
+    engine = integrator(model, force_field, bath)
     state = recorder.resume(start)
     resumed(state.step)
 

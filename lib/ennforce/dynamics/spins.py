@@ -11,7 +11,7 @@ import numpy as np
 
 from ennforce import threads
 from ennforce.dynamics import checks
-from ennforce.dynamics.langevin import DivergenceError, State
+from ennforce.dynamics.langevin import DivergenceError, State, require_bath
 from ennforce.dynamics.noise import LEAST_BLOCKS, NOISE, four_normals
 from ennforce.forces import ForceField
 
@@ -26,14 +26,12 @@ class SpinDynamics:
     """
 
     def __init__(self, force_field: ForceField, *, damping: float, temperature: float, dt: float) -> None:
-        for name, value, lowest in (("damping", damping, 0), ("temperature", temperature, 0), ("dt", dt, None)):
-            if not (value > 0 or value == lowest) or not np.isfinite(value):
-                raise ValueError(f"{name} = {value} must be {'non-negative' if lowest == 0 else 'positive'} and finite")
+        require_bath(positive={"dt": dt}, not_negative={"damping": damping, "temperature": temperature})
         self.force_field = force_field
         self.damping, self.temperature, self.dt = damping, temperature, dt
 
     @classmethod
-    def in_bath(cls, force_field: ForceField, bath: Mapping[str, float], **changes: float) -> SpinDynamics:
+    def in_bath(cls, force_field: ForceField, bath: Mapping[str, Any], **changes: float) -> SpinDynamics:
         """With the damping, temperature and dt of ``bath`` (``sections.Bath``), but for ``changes``."""
         return cls(force_field, **{name: bath[name] for name in ("damping", "temperature", "dt")} | changes)
 

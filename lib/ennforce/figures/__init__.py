@@ -6,6 +6,7 @@ figure, and constants that are read, and not run, while the Snakefile is parsed 
 - ``CAPTION``: its text in the report; ``{order}`` and ``{wave_vector}`` stand for the name and place of the model's order;
 - ``CATEGORY``: its heading in the report;
 - ``TARGETS``: what asks for it: "figures", the study's own; "frontier"; "sweep", every point of a sweep;
+- ``STAGE``, if any: the part of a study that it shows, which some models do not have (``stages``);
 - ``INPUTS``, if any: argument of ``draw`` -> file below results/<study>. ``{quench}`` or ``{driver}`` in it make it a list: of a
   file for the large quench and each of its variants, or for each force whose conservation of energy is followed. NetCDF and JSON
   come as data sets and dictionaries, other files as paths;
@@ -34,10 +35,11 @@ class Entry:
     inputs: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     formats: tuple[str, ...] = ("svg", "png")
+    stage: str = ""
 
 
 # What a reader sees of a figure beside the drawing itself: a change there draws nothing again.
-TOLD = ("CAPTION", "CATEGORY", "TARGETS")
+TOLD = ("CAPTION", "CATEGORY", "TARGETS", "STAGE")
 
 
 def table() -> dict[str, Entry]:
@@ -56,5 +58,5 @@ def _entry(path: Path) -> Entry:
     try:
         return Entry(**found)
     except TypeError:
-        missing = [name for name in TOLD if name.lower() not in found]
+        missing = [name for name in TOLD[:3] if name.lower() not in found]
         raise ValueError(f"{path} is no figure, for it lacks {', '.join(missing)}: see lib/ennforce/figures/__init__.py") from None

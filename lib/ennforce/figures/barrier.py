@@ -9,6 +9,7 @@ from ennforce.figures import style
 
 CATEGORY = "Coarsening"
 TARGETS = ("figures",)
+STAGE = "barrier"
 INPUTS = {"barrier": "analysis/barrier.json"}
 CAPTION = """\
 (a) Grand potential, over the temperature of the bath, while one site at a wall is led to the other domain and all others relax:

@@ -10,6 +10,7 @@ from ennforce.figures import style
 
 CATEGORY = "Is the learned dynamics right?"
 TARGETS = ("figures",)
+STAGE = "conservation"
 INPUTS = {"conservation": "analysis/conservation.json", "runs": "analysis/conservation/{driver}.nc"}
 CAPTION = """\
 (a) True total energy (exact diagonalisation) without friction, from the same stationary states, driven by the networks and by

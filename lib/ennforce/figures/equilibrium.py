@@ -12,6 +12,7 @@ from ennforce.figures import style
 
 CATEGORY = "Is the learned dynamics right?"
 TARGETS = ("figures",)
+STAGE = "equilibrium"
 INPUTS = {"equilibrium": "analysis/equilibrium.json", "distributions": "analysis/equilibrium.nc"}
 CAPTION = """\
 Stationary states by the network and by kernel polynomials. Upper row: distribution of the field at each bath temperature, with the

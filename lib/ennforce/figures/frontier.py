@@ -8,6 +8,7 @@ from ennforce.figures import style
 
 CATEGORY = "Error against cost"
 TARGETS = ("frontier",)
+STAGE = "frontier"
 INPUTS = {"comparison": "frontier/comparison.json"}
 CAPTION = """\
 Relative force error on held-out quench snapshots against the cost per site on one thread. Networks of one kind are joined by a

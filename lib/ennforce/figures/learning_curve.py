@@ -9,6 +9,7 @@ from ennforce.figures import style
 
 CATEGORY = "Error against cost"
 TARGETS = ("frontier",)
+STAGE = "frontier"
 INPUTS = {"curve": "frontier/learning_curve.json"}
 CAPTION = """\
 Relative force error on held-out quench snapshots against the number of quench snapshots in the training data (nested subsets;

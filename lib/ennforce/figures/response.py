@@ -9,6 +9,7 @@ from ennforce.figures import style
 
 CATEGORY = "Network"
 TARGETS = ("figures",)
+STAGE = "response"
 INPUTS = {"response": "models/enn/response.json"}
 CAPTION = """\
 Response of the force to small fields: (a) F_q / Q_q of the network at zero field against the electrons’ own (Lindhard) along a

@@ -11,6 +11,7 @@ from ennforce.symmetry.intertwiners import stencil_permutation
 
 CATEGORY = "Network"
 TARGETS = ("figures",)
+STAGE = "symmetry"
 SETTINGS = {"lattice": "model.lattice"}
 CAPTION = """\
 (a) Neighbour shells around a site. (b) How often each irrep of the point group occurs in each shell; below the labels the totals.

@@ -11,6 +11,7 @@ from ennforce.models import Hamiltonian
 
 CATEGORY = "Coarsening"
 TARGETS = ("figures",)
+STAGE = "walls"
 INPUTS = {
     "walls": "analysis/walls.nc",
     "ensemble": "analysis/ensemble_large_network.nc",

@@ -117,6 +117,11 @@ class Hamiltonian(ABC):
     def force_bound(self) -> float:
         """The largest error of a force component for errors of at most 1 in every element of the density matrix."""
 
+    @property
+    def largest_force(self) -> float:
+        """Bound on the norm of a site's electronic force, which learned forces are kept within; infinite where none is known."""
+        return np.inf
+
     @abstractmethod
     def electronic_energy_shift(self, fields: np.ndarray) -> np.ndarray:
         """Terms of the electronic Hamiltonian without electron operators (Holstein: + g/2 sum Q), shape (...)."""

@@ -1,4 +1,4 @@
-"""What lives on a site: real numbers that have momenta, or classical spins of unit length that have none (PHYSICS P2, P13)."""
+"""What lives on a site: real numbers, which may have momenta, or classical spins of unit length (PHYSICS P2, P13)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ import numpy as np
 
 from ennforce.lattice import Lattice
 
+WITH_MOMENTA = ("langevin",)  # of the dynamics
+
 
 @dataclass(frozen=True)
 class FieldSpace(ABC):
     """The values that a site's field may take; it knows shapes and names of axes, and random values.
 
-    ``momenta``: whether the field has a momentum and a mass. ``dynamics``: the equations of motion that act on it, the usual first.
+    ``dynamics``: the equations of motion that act on it, the usual first; those of ``WITH_MOMENTA`` have momenta and a mass.
     """
 
-    momenta: ClassVar[bool]
     dynamics: ClassVar[tuple[str, ...]]
 
     @property
     @abstractmethod
     def components(self) -> int:
         """Numbers per site."""
+
+    def chosen(self, dynamics: str | None = None) -> str:
+        """The dynamics asked for, the usual one where None is; raises ValueError where it does not act on these fields."""
+        if dynamics not in (None, *self.dynamics):
+            allowed = " or ".join(self.dynamics)
+            raise ValueError(f"bath.dynamics = {dynamics} does not act on {type(self).__name__} fields: use {allowed}")
+        return dynamics or self.dynamics[0]
 
     def shape(self, lattice: Lattice) -> tuple[int, ...]:
         """Shape of one configuration: the lattice's, behind an axis of components where there are several."""
@@ -47,7 +55,6 @@ class FieldSpace(ABC):
 class Real(FieldSpace):
     """``count`` real numbers per site, as displacements are."""
 
-    momenta: ClassVar[bool] = True
     dynamics: ClassVar[tuple[str, ...]] = ("langevin", "overdamped")
 
     count: int = 1
@@ -68,7 +75,6 @@ class Real(FieldSpace):
 class Sphere(FieldSpace):
     """A spin of unit length per site, in three components."""
 
-    momenta: ClassVar[bool] = False
     dynamics: ClassVar[tuple[str, ...]] = ("spins",)
     TOLERANCE: ClassVar[float] = 1e-6  # of the length: single precision
 

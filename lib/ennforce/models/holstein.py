@@ -83,6 +83,10 @@ class Holstein(Hamiltonian):
         return self.g * (density.occupation - 0.5)
 
     @property
+    def largest_force(self) -> float:
+        return 0.5 * abs(self.g)  # no site holds less than no electron, or more than one
+
+    @property
     def force_bound(self) -> float:
         return abs(self.g)
 

@@ -57,6 +57,10 @@ class Kondo(Hamiltonian):
         return self.J * np.einsum("kab,...ba->k...", PAULI, density.onsite).real
 
     @property
+    def largest_force(self) -> float:
+        return abs(self.J)  # of one electron, polarised; two on a site cancel
+
+    @property
     def force_bound(self) -> float:
         return 2.0 * abs(self.J)
 

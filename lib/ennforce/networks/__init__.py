@@ -1,14 +1,17 @@
 """Force networks: the lattice-equivariant one, and those it is measured against."""
 
+import inspect
+
 from ennforce.networks.base import Architecture, ForceNetwork
 from ennforce.networks.cnn import AugmentedConvolutionalNetwork, ConvolutionalNetwork
-from ennforce.networks.conservative import EnergyNetwork
+from ennforce.networks.conservative import EnergyNetwork, TypedEnergyNetwork
 from ennforce.networks.descriptor_mlp import DescriptorNetwork
 from ennforce.networks.euclidean import EuclideanNetwork
 from ennforce.networks.gnn import MessagePassingNetwork
 from ennforce.networks.irrep_mlp import IrrepNetwork
 from ennforce.networks.models import EquivariantNetwork
 from ennforce.networks.typed import TypedNetwork
+from ennforce.plugins import asked_for
 
 KINDS: dict[str, type[ForceNetwork]] = {
     "enn": EquivariantNetwork,
@@ -20,14 +23,39 @@ KINDS: dict[str, type[ForceNetwork]] = {
     "cnn_augmented": AugmentedConvolutionalNetwork,
     "euclidean": EuclideanNetwork,
     "typed": TypedNetwork,
+    "typed_energy": TypedEnergyNetwork,
 }
+
+
+PACKAGED = frozenset(KINDS)
+GROUP = "ennforce.networks"  # the entry points of installed packages
+
+
+def register(name: str) -> str:
+    """The key of ``KINDS`` of a kind that a user asks for: one of these, an entry point, or ``path/file.py:Class``.
+
+    A class of a user's own is known by its name in lower case from then on. Raises ValueError, in one line, where there is none, or
+    it is none that can be used.
+    """
+    if name in KINDS:
+        return name
+    found = asked_for(name, GROUP, KINDS, "network kind")
+    if not (inspect.isclass(found) and issubclass(found, ForceNetwork)):
+        raise ValueError(f"{name} is no kind of network: let the class inherit from ennforce.networks.ForceNetwork")
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        raise ValueError(f"{name} lacks {', '.join(missing)}: see ennforce.networks.ForceNetwork for what each must return")
+    key = found.__name__.lower()
+    if key in PACKAGED:
+        raise ValueError(f"{name}: {key} is a kind of the package, by which saved networks know it: rename your class")
+    KINDS[key] = found
+    return key
 
 
 def build(architecture: Architecture, field_scale: float = 1.0, force_scale: float = 1.0) -> ForceNetwork:
     """The network that ``architecture`` describes, with fresh weights; raises ValueError for an unknown kind."""
     if architecture.kind not in KINDS:
-        raise ValueError(f"network kind {architecture.kind!r} is unknown: choose one of {', '.join(KINDS)}")
+        raise ValueError(f"network kind {architecture.kind!r} is unknown: choose one of {', '.join(KINDS)}, or register your own")
     return KINDS[architecture.kind](architecture, field_scale, force_scale)
 
 
-__all__ = ["KINDS", "Architecture", "EquivariantNetwork", "ForceNetwork", "TypedNetwork", "build"]
+__all__ = ["KINDS", "Architecture", "EquivariantNetwork", "ForceNetwork", "TypedNetwork", "build", "register"]

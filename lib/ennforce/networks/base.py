@@ -40,7 +40,7 @@ class Architecture:
 
 
 class ForceNetwork(nn.Module, ABC):
-    """Local fields to on-site forces of the same field type, (batch, C, Ly, Lx).
+    """Local fields to on-site forces of the same field type, (batch, C, *lattice).
 
     ``forward`` takes fields that carry a halo of ``receptive_radius`` sites and returns forces on the inner sites, so that any
     tiling gives the same forces; ``on_torus`` closes the lattice. Fields are divided by ``field_scale``, results multiplied by

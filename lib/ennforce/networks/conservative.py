@@ -1,4 +1,4 @@
-"""The equivariant network as an energy: forces are its exact gradient."""
+"""Equivariant networks as energies: forces are their exact gradients."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ from torch import nn
 
 from ennforce.networks.base import Architecture, ForceNetwork
 from ennforce.networks.expanded import expand
-from ennforce.networks.layers import EquivariantConv, trimmed
+from ennforce.networks.layers import EquivariantConv, point_group, trimmed
 from ennforce.networks.models import EquivariantNetwork, hidden_parities
+from ennforce.networks.typed import TypedNetwork
 from ennforce.symmetry import FieldType
 
 
-class EnergyNetwork(EquivariantNetwork):
-    """``enn_energy``: the body of ``enn``, read out as an even invariant local energy e_i; F = -d(sum_i e_i)/dQ.
+class Conservative(ForceNetwork):
+    """What turns the network that follows it among a class's bases into an energy: e_i is read out, and F = -d(sum_i e_i)/dQ.
 
-    Exactly equivariant over the point group and exactly odd for an odd field, being the gradient of an invariant; curl-free, so
-    that dF_i/dQ_j = dF_j/dQ_i. Any lattice and field type that ``enn`` takes. ``width`` and ``depth`` as in ``enn``; raises
-    ValueError for an odd field without ``mixed``: odd features have no linear even read-out.
+    Exactly equivariant, being the gradient of an invariant; curl-free, so that dF_i/dQ_j = dF_j/dQ_i. The bases need an even
+    invariant among their hidden features.
     """
 
-    def __init__(self, architecture: Architecture, field_scale: float = 1.0, force_scale: float = 1.0) -> None:
-        if hidden_parities(FieldType.parse(architecture.field_type), architecture.mixed) == "o":
-            raise ValueError("network kind 'enn_energy' reads an even energy from even features: set mixed to true")
-        super().__init__(architecture, field_scale, force_scale)
-        self.readout = EquivariantConv(architecture.lattice, self.readout.in_type, FieldType.parse("A1e"), 0)
+    readout: EquivariantConv
+    body_radius: int
+
+    def _read_energies(self) -> None:
+        """Put an even invariant in the place of the force that was read out."""
+        lattice = self.architecture.lattice
+        self.readout = EquivariantConv(lattice, self.readout.in_type, FieldType.parse(f"{point_group(lattice).trivial}e"), 0)
         self.readout.bias = None  # a constant energy makes no force
         with torch.no_grad():
-            # A force sums the slopes of all local energies that reach its site: so it starts out of order one, as in ``enn``.
+            # A force sums the slopes of all local energies that reach its site: so it starts out of order one, as in the others.
             for weight in self.readout.parameters():
                 weight.div_((self.receptive_radius + 1) ** self.readout.dimension)
 
@@ -40,25 +42,52 @@ class EnergyNetwork(EquivariantNetwork):
     @property
     def multiply_adds(self) -> int:
         """Forward pass, and a backward pass that costs as much: derivatives by the fields alone."""
-        return 2 * super().multiply_adds
+        return 2 * super().multiply_adds  # type: ignore[safe-super]
 
     def local_energies(self, fields: torch.Tensor) -> torch.Tensor:
-        """Energies (batch, 1, Ly, Lx), up to a constant, of fields that carry a halo of half the receptive radius."""
-        return super().response(fields / self.field_scale) * (self.force_scale * self.field_scale)
+        """Energies (batch, 1, *lattice), up to a constant, of fields that carry a halo of half the receptive radius."""
+        energies = super().response(fields / self.field_scale)  # type: ignore[safe-super]
+        return energies * (self.force_scale * self.field_scale)
 
     def response(self, fields: torch.Tensor) -> torch.Tensor:
-        trained = any(parameter.requires_grad for parameter in self.parameters())
-        return negative_gradient(super().response, fields, self.receptive_radius, trained)
+        body = super().response  # type: ignore[safe-super]
+        return negative_gradient(body, fields, self.receptive_radius, self._trained)
 
     def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
-        trained = any(parameter.requires_grad for parameter in self.parameters())
-        return negative_gradient(super().periodic_response, fields, 0, trained)
+        return negative_gradient(super().periodic_response, fields, 0, self._trained)
+
+    @property
+    def _trained(self) -> bool:
+        return any(parameter.requires_grad for parameter in self.parameters())
+
+
+class EnergyNetwork(Conservative, EquivariantNetwork):
+    """``enn_energy``: the body of ``enn`` as an energy, for any lattice and field type that ``enn`` takes.
+
+    ``width`` and ``depth`` as in ``enn``; raises ValueError for an odd field without ``mixed``: odd features have no linear even
+    read-out.
+    """
+
+    def __init__(self, architecture: Architecture, field_scale: float = 1.0, force_scale: float = 1.0) -> None:
+        if hidden_parities(FieldType.parse(architecture.field_type), architecture.mixed) == "o":
+            raise ValueError("network kind 'enn_energy' reads an even energy from even features: set mixed to true")
+        super().__init__(architecture, field_scale, force_scale)
+        self._read_energies()
 
     def expanded(self) -> nn.Module:
-        if self.readout.dimension != 2:
-            return ForceNetwork.expanded(self)
         with torch.inference_mode(False):  # weights made in inference mode could never be differentiated through
             return ExpandedEnergy(self)
+
+
+class TypedEnergyNetwork(Conservative, TypedNetwork):
+    """``typed_energy``: the body of ``typed`` as an energy, for any field type; ``width`` and ``depth`` as there."""
+
+    def __init__(self, architecture: Architecture, field_scale: float = 1.0, force_scale: float = 1.0) -> None:
+        super().__init__(architecture, field_scale, force_scale)
+        self._read_energies()
+
+    def expanded(self) -> nn.Module:
+        return self.eval().requires_grad_(False)
 
 
 class ExpandedEnergy(nn.Module):

@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import nn
 
-from ennforce.networks.layers import EquivariantConv, SeparableConv
+from ennforce.networks.layers import EquivariantConv, SeparableConv, trimmed
 from ennforce.networks.wide import FarSight, WideConv
 
 if TYPE_CHECKING:
     from ennforce.networks.models import EquivariantNetwork
+
+
+# By the number of axes of fields and filters, which is two more than the lattice's. Torch has no such order of a chain's.
+CONVOLUTIONS: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
+CHANNELS_LAST = {3: torch.contiguous_format, 4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def expand(network: EquivariantNetwork) -> nn.Module:
@@ -38,12 +43,11 @@ class ExpandedNetwork(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
-        """Fields (batch, C, Ly + 2 radius, Lx + 2 radius) with their halo to forces (batch, C, Ly, Lx)."""
-        n = self.inset
-        features = self.embed(fields.contiguous(memory_format=torch.channels_last))
+        """Fields (batch, C, *lattice) with their halo to forces (batch, C, *lattice) inside it."""
+        features = self.embed(fields.contiguous(memory_format=CHANNELS_LAST[fields.dim()]))
         for block in self.blocks:
             update = block(self.pointwise(features))
-            features = update.add_(features[..., n:-n, n:-n])
+            features = update.add_(trimmed(features, self.inset))
         return self.readout(self.pointwise(features))
 
 
@@ -64,12 +68,11 @@ class ExpandedSeparable(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
-        """Fields (batch, C, Ly + 2 radius, Lx + 2 radius) with their halo to forces (batch, C, Ly, Lx)."""
-        n = self.inset
+        """Fields (batch, C, *lattice) with their halo to forces (batch, C, *lattice) inside it."""
         features = self.embed(fields / self.field_scale)
         for stencil, mix in zip(self.stencils, self.mixes, strict=True):
             update = mix(stencil(self.activation(features)))
-            features = update.add_(features[..., n:-n, n:-n])
+            features = update.add_(trimmed(features, self.inset))
         return self.readout(self.activation(features)) * self.force_scale
 
 
@@ -81,18 +84,20 @@ def _first(layer: EquivariantConv | WideConv, bias_left: torch.Tensor, left: tor
     return FarSight(near, _frozen(*layer.far.filter()), spread, layer.radii)
 
 
-def _frozen(filters: torch.Tensor, bias: torch.Tensor | None, groups: int = 1) -> nn.Conv2d:
-    conv = nn.Conv2d(filters.shape[1] * groups, filters.shape[0], filters.shape[-1], bias=bias is not None, groups=groups)
+def _frozen(filters: torch.Tensor, bias: torch.Tensor | None, groups: int = 1) -> nn.Module:
+    kind, side = CONVOLUTIONS[filters.dim()], filters.shape[-1]
+    conv = kind(filters.shape[1] * groups, filters.shape[0], side, bias=bias is not None, groups=groups)
     conv.weight = nn.Parameter(filters)
     if bias is not None:
         conv.bias = nn.Parameter(bias)
     return conv
 
 
-def _plain(layer: EquivariantConv, left: torch.Tensor, right: torch.Tensor | None, bias_left: torch.Tensor) -> nn.Conv2d:
+def _plain(layer: EquivariantConv, left: torch.Tensor, right: torch.Tensor | None, bias_left: torch.Tensor) -> nn.Module:
     """The convolution left . layer . right, with matrices acting on output and input channels."""
     filters, bias = layer.dense_filter()
-    filters = torch.einsum("ab,bcyx->acyx", left, filters)
+    filters = torch.einsum("ab,bc...->ac...", left, filters)
     if right is not None:
-        filters = torch.einsum("acyx,cd->adyx", filters, right)
-    return _frozen(filters.contiguous(memory_format=torch.channels_last), None if bias is None else bias_left @ bias)
+        filters = torch.einsum("ac...,cd->ad...", filters, right)
+    filters = filters.contiguous(memory_format=CHANNELS_LAST[filters.dim()])
+    return _frozen(filters, None if bias is None else bias_left @ bias)

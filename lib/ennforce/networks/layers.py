@@ -41,8 +41,8 @@ def trimmed(values: torch.Tensor, radius: int) -> torch.Tensor:
 def filter_basis(lattice_name: str, label_in: str, label_out: str, radius: int) -> np.ndarray:
     """Intertwiners on the stencil of all shifts within ``radius`` steps along every axis, as filters (n, out, in, k, k).
 
-    The stencil keeps only the shifts whose whole point-group orbit lies in that square: all of them on the square lattice. On the
-    chain filters are (n, out, in, k).
+    The stencil keeps only the shifts whose whole point-group orbit lies in that square: all of them on the square and the cubic
+    lattice. Filters have as many axes k as the lattice.
     """
     group = point_group(lattice_name)
     lattice = Lattice(lattice_name, (1,) * len(group.matrices[0]))
@@ -98,7 +98,7 @@ class EquivariantConv(nn.Module):
         equal = len(set(self.dims_in)) == 1 and len(set(self.dims_out)) == 1
         self.groups = len(in_type.terms) if diagonal and equal else 1
         self.degrees = any(term.degree for term in (in_type + out_type).terms)
-        self.convolve = {1: functional.conv1d, 2: functional.conv2d}[self.dimension]
+        self.convolve = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}[self.dimension]
 
     def filter(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The plain filter (C_out, C_in / groups, k, k) and bias (C_out,) of the convolution that this layer is."""
@@ -178,27 +178,34 @@ class EquivariantConv(nn.Module):
 class SeparableConv(nn.Module):
     """A convolution of regular features in two cheap steps: each channel by a stencil of its own, then all channels of a site.
 
-    The stencil of channel h is that of its copy moved by the element h: K_h(s) = k(h^-1 s), which commutes with the group. The
-    input must carry its own halo. Raises ValueError for features that are not regular.
+    The stencil of channel h is that of its copy moved by the element h: K_h(s) = k(h^-1 s), which commutes with the group; the
+    components m of a degree share it. ``out_type`` is that of the input where none is given. The input must carry its own halo.
+    Raises ValueError for features that are not regular.
     """
 
-    def __init__(self, lattice_name: str, features: FieldType, radius: int) -> None:
+    def __init__(self, lattice_name: str, features: FieldType, radius: int, out_type: FieldType | None = None) -> None:
         super().__init__()
-        if any(term.label != REGULAR or term.degree for term in features.terms):
+        if any(term.label != REGULAR for term in features.terms):
             raise ValueError(f"{features} cannot be convolved copy by copy: give regular features, such as 4xRo+4xRe")
         self.radius = radius
         group = point_group(lattice_name)
-        scalar = filter_basis(lattice_name, REGULAR, "A1", radius)  # every stencil position, each moved by every element
+        # Every stencil position, each moved by every element.
+        scalar = filter_basis(lattice_name, REGULAR, group.trivial, radius)
         self.moved: torch.Tensor
         self.register_buffer("moved", torch.tensor(scalar[:, 0] * len(group) ** 0.5), persistent=False)
         copies = sum(term.copies for term in features.terms)
+        self.components = [2 * term.degree + 1 for term in features.terms for _ in range(term.copies)]
         self.stencils = nn.Parameter(torch.randn(copies, len(scalar)) / len(scalar) ** 0.5)
-        self.mix = EquivariantConv(lattice_name, features, features, 0)
+        self.mix = EquivariantConv(lattice_name, features, out_type or features, 0)
 
     def stencil_filter(self) -> torch.Tensor:
         """The grouped filter of the first step, (channels, 1, k, k)."""
         moved = self.moved.to(self.stencils.dtype)
-        return torch.einsum("cn,nh...->ch...", self.stencils, moved).flatten(0, 1).unsqueeze(1)
+        filters = torch.einsum("cn,nh...->ch...", self.stencils, moved)
+        if max(self.components) > 1:
+            filters = torch.cat([one.repeat_interleave(m, 0) for one, m in zip(filters, self.components, strict=True)])
+            return filters.unsqueeze(1)
+        return filters.flatten(0, 1).unsqueeze(1)
 
     @property
     def multiply_adds(self) -> int:

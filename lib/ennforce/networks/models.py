@@ -116,7 +116,7 @@ class EquivariantNetwork(ForceNetwork):
         return self.readout(self.activation(features))
 
     def expanded(self) -> nn.Module:
-        return native(self) or (expand(self) if self.readout.dimension == 2 else super().expanded())
+        return native(self) or expand(self)
 
 
 def hidden_parities(field: FieldType, mixed: bool) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ennforce.networks.base import Architecture, ForceNetwork
-from ennforce.networks.layers import EquivariantConv, point_group, trimmed
+from ennforce.networks.layers import EquivariantConv, SeparableConv, point_group, torus_pad, trimmed
 from ennforce.networks.nonlinearities import Gated, Saturated, TensorProduct
 from ennforce.symmetry import FieldType, Term
 
@@ -16,17 +16,27 @@ from ennforce.symmetry import FieldType, Term
 class Block(nn.Module):
     """x + gate(convolution(s + s x s)) with s = x / sqrt(1 + |x|^2): products make even from odd features and couple degrees."""
 
-    def __init__(self, lattice: str, hidden: FieldType, radius: int) -> None:
+    def __init__(self, lattice: str, hidden: FieldType, radius: int, separable: bool) -> None:
         super().__init__()
         group = point_group(lattice)
         self.saturated, self.product = Saturated(group, hidden), TensorProduct(group, hidden, hidden)
         self.gate = Gated(group, hidden)
-        self.convolution = EquivariantConv(lattice, hidden, self.gate.in_type, radius)
+        self.convolution: EquivariantConv | SeparableConv = (
+            SeparableConv(lattice, hidden, radius, self.gate.in_type)
+            if separable
+            else EquivariantConv(lattice, hidden, self.gate.in_type, radius)
+        )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return trimmed(features, self.convolution.radius) + self.gate(self.convolution(self._products(features)))
+
+    def on_torus(self, features: torch.Tensor) -> torch.Tensor:
+        """The same block with periodic boundary, features (batch, C, *lattice)."""
+        return features + self.gate(self.convolution(torus_pad(self._products(features), self.convolution.radius)))
+
+    def _products(self, features: torch.Tensor) -> torch.Tensor:
         bounded = self.saturated(features)
-        update = self.gate(self.convolution(bounded + self.product(bounded)))
-        return trimmed(features, self.convolution.radius) + update
+        return bounded + self.product(bounded)
 
     @property
     def multiply_adds(self) -> int:
@@ -46,12 +56,17 @@ class TypedNetwork(ForceNetwork):
         field = FieldType.parse(a.field_type)
         hidden = hidden_type(field, a.width, a.mixed)
         self.embed = EquivariantConv(a.lattice, field, hidden, a.first_radius)
-        self.blocks = nn.ModuleList(Block(a.lattice, hidden, a.radius) for _ in range(a.depth))
+        self.blocks = nn.ModuleList(Block(a.lattice, hidden, a.radius, a.separable) for _ in range(a.depth))
         self.readout = EquivariantConv(a.lattice, hidden, field, 0)
 
     @property
-    def receptive_radius(self) -> int:
+    def body_radius(self) -> int:
+        """How far the hidden features see."""
         return self.architecture.first_radius + self.architecture.depth * self.architecture.radius
+
+    @property
+    def receptive_radius(self) -> int:
+        return self.body_radius
 
     @property
     def multiply_adds(self) -> int:
@@ -62,6 +77,12 @@ class TypedNetwork(ForceNetwork):
         features = self.embed(fields)
         for block in self.blocks:
             features = block(features)
+        return self.readout(features)
+
+    def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
+        features = self.embed.on_torus(fields)
+        for block in self.blocks:
+            features = cast(Block, block).on_torus(features)
         return self.readout(features)
 
 

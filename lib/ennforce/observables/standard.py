@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ennforce.models import Hamiltonian
+from ennforce.models.fields import WITH_MOMENTA
 from ennforce.observables.base import Moment, Observable
 from ennforce.observables.domains import smoothed, wall_anisotropy, wall_density, wall_normals
 
@@ -47,8 +48,11 @@ def energy(moment: Moment) -> np.ndarray:
     return potential + 0.5 * moment.model.components * moment.kinetic_temperature
 
 
-def observables_of(model: Hamiltonian) -> tuple[Observable, ...]:
-    """What is measured of a model's trajectories: what its order, its fields and their momenta have."""
+def observables_of(model: Hamiltonian, dynamics: str | None = None) -> tuple[Observable, ...]:
+    """What is measured of a model's trajectories: what its order, its fields and their momenta have.
+
+    ``dynamics`` is that of ``sections.Bath``, the usual one of the model's fields where None is given.
+    """
     symbol, lattice = model.order.symbol, model.lattice
     found = [
         Observable(
@@ -68,7 +72,7 @@ def observables_of(model: Hamiltonian) -> tuple[Observable, ...]:
             fold = lattice.point_group.largest_rotation
             found.append(Observable("wall_anisotropy", anisotropy, rf"<cos {fold} theta> of the walls' normals"))
     found.append(Observable("energy", energy, "kinetic and classical energy per site, without the electrons'", units="t"))
-    if model.space.momenta:
+    if model.space.chosen(dynamics) in WITH_MOMENTA:
         text = "kinetic temperature <P^2>/m"
         found.append(Observable("kinetic_temperature", lambda m: m.kinetic_temperature, text, "T", "t", stationary=True))
     return tuple(found)

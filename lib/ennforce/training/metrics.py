@@ -49,19 +49,25 @@ def errors_by_size(fields: np.ndarray, predicted: np.ndarray, exact: np.ndarray)
 
 
 def jacobian_antisymmetry(network: ForceNetwork, fields: np.ndarray, batch: int = 32) -> float:
-    """|J - J^T| / |J| in Frobenius norm, J = dF/dQ at one configuration (C, Ly, Lx): 0 where the force has a potential.
+    """|J - J^T| / |J| in Frobenius norm, J = dF/dQ at one configuration (C, *lattice): 0 where the force has a potential.
 
     Rows of J by automatic differentiation, ``batch`` at a time.
     """
     configuration = torch.as_tensor(fields, dtype=next(network.parameters()).dtype)
     rows = []
     for numbers in torch.arange(configuration.numel()).split(batch):
-        copies = configuration.repeat(len(numbers), 1, 1, 1).requires_grad_()
+        copies = configuration.repeat(len(numbers), *(1,) * configuration.dim()).requires_grad_()
         forces = network.on_torus(copies).flatten(1)
         (gradients,) = torch.autograd.grad(forces[torch.arange(len(numbers)), numbers].sum(), copies)
         rows.append(gradients.flatten(1))
     jacobian = torch.cat(rows).double()
     return float((jacobian - jacobian.T).norm() / jacobian.norm())
+
+
+def cropped(fields: np.ndarray, side: int, dimension: int) -> np.ndarray:
+    """The first ``side`` sites along each of the last ``dimension`` axes."""
+    inner: tuple = (..., *(slice(side),) * dimension)
+    return fields[inner]
 
 
 def symmetry_elements(field_type: FieldType, lattice: Lattice) -> int:
@@ -72,12 +78,11 @@ def symmetry_elements(field_type: FieldType, lattice: Lattice) -> int:
 def equivariance_error(network: ForceNetwork, fields: np.ndarray, internal: Sequence[np.ndarray] | None = None) -> float:
     """Largest |F(g Q) - g F(Q)| / rms F over every point-group element times every internal one, each translated.
 
-    ``fields``: (sample, component, Ly, Lx). Of unequal lengths, the largest square that fits is used: the network closes it to a
-    torus of its own, which rotations map onto itself. ``internal``: orthogonal matrices (3, 3), by default those that the field can
-    tell apart: particle-hole or time reversal for odd fields, and random rotations for spins.
+    ``fields``: (sample, component, *lattice). Of unequal lengths, the largest torus of equal ones that fits is used: the network
+    closes it to a torus of its own, which rotations map onto itself. ``internal``: orthogonal matrices (3, 3), by default those
+    that the field can tell apart: particle-hole or time reversal for odd fields, and random rotations for spins.
     """
-    side = min(fields.shape[2:])
-    fields = fields[:, :, :side] if fields.ndim == 3 else fields[:, :, :side, :side]
+    fields = cropped(fields, min(fields.shape[2:]), fields.ndim - 2)
     architecture = network.architecture
     lattice = Lattice(architecture.lattice, fields.shape[2:])
     field_type = FieldType.parse(architecture.field_type)
