@@ -52,7 +52,10 @@ else:
     include: "workflow/rules/checks.smk"
     include: "workflow/rules/figures.smk"
     include: "workflow/rules/alternatives.smk"
-    include: "workflow/rules/frontier.smk"
+
+    if "frontier" not in LEFT_OUT:
+
+        include: "workflow/rules/frontier.smk"
 
     rule all:
         """Figures, summary, data set and network of the study."""

@@ -1,4 +1,4 @@
-"""A figure: reads what its file in lib/ennforce/figures asks for, and draws it."""
+"""A figure: reads what its file, in lib/ennforce/figures or of the study's own, asks for, and draws it."""
 
 from importlib import import_module
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from ennforce.figures import style
 from ennforce.io import DataError, read_dataset, read_json
 from ennforce.models import from_parameters
+from ennforce.plugins import module_of
 from ennforce.workflow import Node, run_node
 
 READERS = {".nc": read_dataset, ".json": read_json}
@@ -16,7 +17,8 @@ def read(files: str | list[str]):
 
 
 def main(node: Node) -> None:
-    figure = import_module(f"ennforce.figures.{node.wildcards['name']}")
+    own = node.params["file"]
+    figure = module_of(Path(own), "figure") if own else import_module(f"ennforce.figures.{node.wildcards['name']}")
     settings = dict(node.params["settings"])
     if "model" in settings:
         settings["model"] = from_parameters(settings["model"])

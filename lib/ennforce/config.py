@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model, model_validator
 
-from ennforce import limits
+from ennforce import figures, limits
 from ennforce.lattice import BASES
 from ennforce.models import Hamiltonian, Holstein
 from ennforce.models.settings import SMALL, Model, section_of, settings_of
@@ -78,6 +78,9 @@ class Study(Section):
     observables: Annotated[
         list[str], Field(description="beside those of every study: path/file.py:NAME of your own, or an installed entry point")
     ] = Field(default_factory=list)
+    figures: Annotated[list[str], Field(description="files of figures of your own, beside those of every study")] = Field(
+        default_factory=list
+    )
     model: settings_of(Holstein) = settings_of(Holstein)()  # type: ignore[valid-type]
     solver: Solver = Solver()
     bath: Bath = Bath()
@@ -150,6 +153,11 @@ class Study(Section):
             raise ValueError(
                 f"conservation.networks names {', '.join(unknown)}, but frontier.models are {', '.join(self.frontier.models)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def drawable(self) -> Study:
+        figures.table(self.figures)
         return self
 
     @model_validator(mode="after")

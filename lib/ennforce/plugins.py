@@ -39,12 +39,17 @@ def asked_for(name: str, group: str, known: Iterable[str], what: str) -> Any:
     return installed[name].load()
 
 
-def _from_file(path: Path, wanted: str, what: str) -> Any:
+def module_of(path: Path, what: str) -> ModuleType:
+    """What a file of a user's defines; raises ValueError, in one line, where there is none, or it cannot be run."""
     if not path.is_file():
         raise ValueError(
             f"the file {path} of a {what} does not exist: give its path from {Path.cwd().name}/, where the study is run"
         )
-    module = _run(path, path.stat().st_mtime_ns)
+    return _run(path, path.stat().st_mtime_ns)
+
+
+def _from_file(path: Path, wanted: str, what: str) -> Any:
+    module = module_of(path, what)
     if not hasattr(module, wanted):
         own = [n for n, c in vars(module).items() if n[0] != "_" and getattr(c, "__module__", None) == module.__name__]
         raise ValueError(f"{path} holds no {wanted}{nearest(wanted, own)}: it defines {', '.join(own) or 'nothing'}")

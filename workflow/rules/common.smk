@@ -149,7 +149,11 @@ SOLVER = {"margin": STUDY.solver.spectral_margin, "method": STUDY.solver.method}
 # What captions call the order of the study's model.
 MODEL = from_parameters(STUDY.model_parameters(STUDY.large.shape))
 WORDS = {"order": MODEL.order.name, "wave_vector": MODEL.order.wave_vector_label}
-FIGURES = {name: entry for name, entry in figures.table().items() if entry.stage not in LEFT_OUT}
+FIGURES = {
+    name: entry
+    for name, entry in figures.table(STUDY.figures).items()
+    if entry.stage not in LEFT_OUT
+}
 config["captions"] = {name: entry.caption.format(**WORDS) for name, entry in FIGURES.items()}
 
 
@@ -178,8 +182,15 @@ def figure_settings(wildcards):
     return found
 
 
+def figure_file(wildcards):
+    """The file of a figure of the study's own; None for those of the package."""
+    return next((file for file in STUDY.figures if Path(file).stem == wildcards.name), None)
+
+
 def figure_code(wildcards):
     """Digests of the script, which draws all figures, and of the figure's own file."""
+    if file := figure_file(wildcards):
+        return [code_of("figure.py")(wildcards), file_digest(file)]
     own = digest(ROOT / "lib" / "ennforce" / "figures" / f"{wildcards.name}.py", *figures.TOLD)
     return [code_of("figure.py")(wildcards), own]
 

@@ -3,8 +3,21 @@
 SAMPLES = ["random", *(f"quench_{n}" for n in range(STUDY.data.trajectories))]
 
 
+rule check_model:
+    """Is the lattice model what it says: Hermitian, its force a gradient, symmetric as its field type claims?"""
+    output:
+        check=result("data", "model_check.json"),
+    params:
+        model=STUDY.model_parameters(STUDY.data.shape),
+        seed=STUDY.seed,
+    script:
+        "../../scripts/check_model.py"
+
+
 rule sample_random:
     """Random configurations: uncorrelated sites or soft staggered waves, with spreads log-spaced over a range."""
+    input:
+        check=result("data", "model_check.json"),
     output:
         configurations=result("data", "samples", "random.nc"),
     params:
@@ -18,6 +31,8 @@ rule sample_random:
 
 rule sample_quench:
     """Snapshots of one quench, run with KPM forces."""
+    input:
+        check=result("data", "model_check.json"),
     output:
         configurations=result("data", "samples", "quench_{number}.nc"),
     params:

@@ -12,6 +12,7 @@ rule figure:
         name=drawn("svg", "png"),
     params:
         settings=figure_settings,
+        file=figure_file,
         code=figure_code,
     script:
         "../../scripts/figure.py"

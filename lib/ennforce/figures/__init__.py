@@ -1,4 +1,4 @@
-"""Figures from results alone; one file per figure, and the folder is their table.
+"""Figures from results alone; one file per figure. The folder, and the list ``figures`` of a study, are their table.
 
 A file NAME.py draws results/<study>/figures/NAME.svg and .png. It holds ``draw(**inputs, **settings)``, which returns a matplotlib
 figure, and constants that are read, and not run, while the Snakefile is parsed (so they are written out):
@@ -18,6 +18,7 @@ figure, and constants that are read, and not run, while the Snakefile is parsed 
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,14 +43,30 @@ class Entry:
 TOLD = ("CAPTION", "CATEGORY", "TARGETS", "STAGE")
 
 
-def table() -> dict[str, Entry]:
-    """Every figure by its name; raises ValueError for a file that lacks a constant, or has one that must be run to be known."""
-    return {path.stem: _entry(path) for path in sorted(FOLDER.glob("*.py")) if path.stem not in SHARED}
+def table(own: Sequence[str] = ()) -> dict[str, Entry]:
+    """Every figure by its name, those of the files ``own`` of a study included.
+
+    Raises ValueError for a file that is not there, has the name of another, lacks a constant, or has one that must be run to be
+    known.
+    """
+    found = {path.stem: path for path in sorted(FOLDER.glob("*.py")) if path.stem not in SHARED}
+    for name in own:
+        path = Path(name)
+        if path.suffix != ".py" or not path.is_file():
+            raise ValueError(f"the figure's file {name} does not exist, or its name does not end in .py: give its path")
+        if path.stem in found:
+            raise ValueError(f"figures: {name} has the name of a figure that there is, {path.stem}: rename the file")
+        found[path.stem] = path
+    return {name: _entry(path) for name, path in found.items()}
 
 
 def _entry(path: Path) -> Entry:
     found, names = {}, [name.upper() for name in Entry.__dataclass_fields__]
-    for statement in ast.parse(path.read_text(encoding="utf-8"), str(path)).body:
+    try:
+        statements = ast.parse(path.read_text(encoding="utf-8"), str(path)).body
+    except SyntaxError as error:
+        raise ValueError(f"{path}, line {error.lineno}: {error.msg}: mend the figure's file") from error
+    for statement in statements:
         if isinstance(statement, ast.Assign) and isinstance(target := statement.targets[0], ast.Name) and target.id in names:
             try:
                 found[target.id.lower()] = ast.literal_eval(statement.value)

@@ -75,6 +75,7 @@ def _lengths(axes, ensembles: dict[str, xr.Dataset]) -> None:
             axes.fill_between(times, mean - error, mean + error, color=look.color, alpha=0.2, lw=0)
     axes.set(xlabel="time ($1/t$)", ylabel="domain size (lattice constants)", xscale="log", yscale="log")
     style.plain_log_ticks(axes.yaxis)
+    style.plain_log_ticks(axes.xaxis, (1.0,))
     axes.legend()
 
 
@@ -86,6 +87,7 @@ def _energy(axes, ensembles: dict[str, xr.Dataset]) -> None:
         points = {"color": look.color, "fmt": f"o{look.line}", "mfc": look.fill, "ms": 3, "capsize": 2}
         axes.errorbar(ensemble["snapshot_time"].values, mean, error, label=look.label, **points)
     axes.set(xlabel="time ($1/t$)", ylabel="total energy per site ($t$)", xscale="log")
+    style.plain_log_ticks(axes.xaxis, (1.0,))
     axes.legend()
 
 

@@ -117,7 +117,12 @@ def power(name: str, exponent: float) -> str:
 
 
 def plain_log_ticks(axis, multiples: tuple[float, ...] = (1.0, 2.0, 5.0)) -> None:
-    """Ticks at these multiples of each power of ten of a logarithmic axis, written as plain numbers."""
+    """Ticks at these multiples of each power of ten of a logarithmic axis, written as plain numbers.
+
+    An axis without anything on it, as where no length could be measured, gets limits whose logarithm can be taken.
+    """
+    if not axis.get_data_interval()[1] > 0 or not np.isfinite(axis.get_data_interval()).all():
+        axis.axes.set(**{f"{axis.axis_name}lim": (1.0, 10.0)})
     axis.set_major_locator(LogLocator(subs=multiples))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("")

@@ -13,7 +13,7 @@ INPUTS = {"timestep": "analysis/timestep.json"}
 CAPTION = """\
 Relative bias of averages over the last third of the run against those of the finest time step: (a) kinetic temperature, mean square
 field and other numbers, (b) structure factor, (c) domain sizes. Bars: one standard error. Horizontal lines: statistical error of
-the large run at the same times. Dotted: the scheme is unstable beyond.
+the large run at the same times. Dotted, where there is one: the scheme is unstable beyond.
 """
 
 
@@ -40,7 +40,8 @@ def draw(timestep: dict) -> Figure:
                 for side in (-1, 1):
                     panel.axhline(side * allowed[0], color=look["color"], ls=look["ls"], lw=0.5, alpha=0.7)
         panel.axhline(0.0, lw=0.6, color="0.8", zorder=0)
-        panel.axvline(timestep["unstable_from"], ls=":", color=style.REFERENCE)
+        if timestep["unstable_from"] is not None:
+            panel.axvline(timestep["unstable_from"], ls=":", color=style.REFERENCE)
         panel.set(xlabel="time step ($1/t$)", xscale="log")
         style.plain_log_ticks(panel.xaxis)
         panel.legend()

@@ -46,7 +46,7 @@ def draw(growths: list[xr.Dataset], shape: list[int], temperature: float, varian
     left.set(xlabel="time ($1/t$)", ylabel="domain size $L_{1/2}$ (lattice constants)", xscale="log", yscale="log")
     style.plain_log_ticks(left.yaxis)
     left.legend()
-    right.axhline(0.5, ls=":", color=style.REFERENCE)
+    right.axhline(growths[0]["late_deviation"].attrs["law"], ls=":", color=style.REFERENCE)
     shown = np.concatenate([g["time"].values[np.isfinite(g["length"].sel(definition="half").values)] for g in growths])
     if len(shown):
         for axes in (left, right):

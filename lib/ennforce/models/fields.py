@@ -21,6 +21,7 @@ class FieldSpace(ABC):
     """
 
     dynamics: ClassVar[tuple[str, ...]]
+    fixed_length: ClassVar[bool] = False  # of every site's field, whose square then says nothing
 
     @property
     @abstractmethod
@@ -76,6 +77,7 @@ class Sphere(FieldSpace):
     """A spin of unit length per site, in three components."""
 
     dynamics: ClassVar[tuple[str, ...]] = ("spins",)
+    fixed_length: ClassVar[bool] = True
     TOLERANCE: ClassVar[float] = 1e-6  # of the length: single precision
 
     @property

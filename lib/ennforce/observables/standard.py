@@ -54,11 +54,11 @@ def observables_of(model: Hamiltonian, dynamics: str | None = None) -> tuple[Obs
     ``dynamics`` is that of ``sections.Bath``, the usual one of the model's fields where None is given.
     """
     symbol, lattice = model.order.symbol, model.lattice
+    square = Observable(
+        "field_square", lambda m: m.over_sites(m.fields**2), "mean square field", "Q^2", compare="ratio", stationary=True
+    )
     found = [
-        Observable(
-            "field_square", lambda m: m.over_sites(m.fields**2), "mean square field", "Q^2",
-            compare="ratio", stationary=True,
-        ),
+        *(() if model.space.fixed_length else (square,)),
         Observable("structure_factor", structure, f"S(k) of {symbol}, averaged over directions", "S(k)", over="k"),
         Observable("correlation", correlation, f"C(r) of {symbol}, averaged over directions", "C(r)", over="r"),
         Observable(
