@@ -11,9 +11,9 @@ from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model, model_validator
 
-from ennforce import figures, limits
+from ennforce import limits
 from ennforce.lattice import BASES
-from ennforce.models import Hamiltonian, Holstein
+from ennforce.models import DEFAULT, Hamiltonian
 from ennforce.models.settings import SMALL, Model, section_of, settings_of
 from ennforce.reading import nearest
 from ennforce.sections import (
@@ -81,7 +81,7 @@ class Study(Section):
     figures: Annotated[list[str], Field(description="files of figures of your own, beside those of every study")] = Field(
         default_factory=list
     )
-    model: settings_of(Holstein) = settings_of(Holstein)()  # type: ignore[valid-type]
+    model: settings_of(DEFAULT) = settings_of(DEFAULT)()  # type: ignore[valid-type]
     solver: Solver = Solver()
     bath: Bath = Bath()
     data: Data = Data()
@@ -156,11 +156,6 @@ class Study(Section):
         return self
 
     @model_validator(mode="after")
-    def drawable(self) -> Study:
-        figures.table(self.figures)
-        return self
-
-    @model_validator(mode="after")
     def measurable(self) -> Study:
         if self.observables:
             # Heavier than the rest, and needed for observables of one's own alone.
@@ -186,9 +181,10 @@ class Study(Section):
 
     def refusal(self, kind: str) -> str | None:
         """Why networks of this kind cannot learn the study's force, with the kinds that can; None where they can."""
-        if kind in ODD_SCALAR and not (self.odd and self.lattice_model.components == 1 and self.model.lattice == "square"):
+        scalar = self.lattice_model.components == 1 and self.lattice_model.lattice.is_square
+        if kind in ODD_SCALAR and not (self.odd and scalar):
             made = "an odd scalar on the square lattice"
-            if self.model.lattice == "square" and self.lattice_model.components == 1:
+            if scalar:
                 made = "the odd force of half filling (model.chemical_potential = 0, no model.filling)"
             return f"it is made for {made}: choose enn, enn_energy, typed or typed_energy"
         if kind in WITHOUT_SPIN and any(term.degree for term in self.lattice_model.field_type.terms):
@@ -201,6 +197,11 @@ class Study(Section):
 
     @model_validator(mode="after")
     def learnable(self) -> Study:
+        if self.own_kinds:
+            from ennforce.networks import register  # which takes seconds: only for kinds of one's own
+
+            for kind in self.own_kinds:
+                register(kind)
         if why := self.refusal(self.network.kind):
             raise ValueError(f"network.kind = {self.network.kind} cannot learn this model's force: {why}")
         lists = {"frontier.models": self.frontier.models, "frontier.efficiency_models": self.frontier.efficiency_models}
@@ -238,14 +239,14 @@ class Study(Section):
 
 def study_of(model: type[Model]) -> type[Study]:
     """The class of studies whose section ``model`` is this one."""
-    return Study if model is settings_of(Holstein) else create_model("Study", __base__=Study, model=(model, model()))
+    return Study if model is settings_of(DEFAULT) else create_model("Study", __base__=Study, model=(model, model()))
 
 
 def load_study(content: dict) -> Study:
     """The validated study; raises ConfigError with one line for each problem."""
     try:
         section = content.get("model", {})
-        model = section_of(section) if isinstance(section, dict) else settings_of(Holstein)
+        model = section_of(section) if isinstance(section, dict) else settings_of(DEFAULT)
         study = study_of(model)
     except ValueError as error:
         raise ConfigError(str(error)) from None

@@ -50,7 +50,7 @@ class _ElectronicForces(ABC):
         return self._each(lambda configuration: self.density_matrix(configuration).occupation, fields)
 
     def electronic_forces(self, fields: np.ndarray) -> np.ndarray:
-        """The electrons' part of the force, g (<n_i> - 1/2) for Holstein, shape of ``fields``."""
+        """The electrons' part of the force, shape of ``fields``."""
         return self._each(lambda f: self.model.electronic_forces(self.density_matrix(f), f), fields)
 
     def forces(self, fields: np.ndarray) -> np.ndarray:

@@ -84,6 +84,11 @@ class Lattice:
         return np.array(BASES[self.name])
 
     @property
+    def is_square(self) -> bool:
+        """Whether this is the square lattice, for which some networks and drawings are made."""
+        return self.dimension == 2 and np.array_equal(self.basis, np.eye(2))
+
+    @property
     def point_group(self) -> PointGroup:
         """All integer matrices on shifts that keep every distance: of order 2, 8, 12 and 48, found, not typed in."""
         return _point_group(self.name)

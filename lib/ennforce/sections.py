@@ -139,14 +139,10 @@ def network_kinds() -> tuple[str, ...]:
 
 
 def _known(kind: str) -> str:
-    if kind in network_kinds():
-        return kind
-    if file_of(kind) is None and not entry_points(group="ennforce.networks", name=kind):
+    """What is named may be of a user's own: whether it can be used is seen by ``config``."""
+    if kind not in network_kinds() and file_of(kind) is None and not entry_points(group="ennforce.networks", name=kind):
         known = f"one of {', '.join(network_kinds())}, or path/file.py:Class of your own"
         raise PydanticCustomError("kind", f"Input should be {known}")  # type: ignore[arg-type]
-    from ennforce.networks import register  # which takes seconds: only for a kind of one's own
-
-    register(kind)
     return kind
 
 

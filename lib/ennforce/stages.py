@@ -26,14 +26,14 @@ def left_out(study: Study) -> dict[str, str]:
         )
     if space.chosen(study.bath.dynamics) not in WITH_MOMENTA:
         found["conservation"] = "its energy is that of fields with momenta"
-    if space != Real(1) or order.states != 2 or model.lattice.name != "square":
+    if space != Real(1) or order.states != 2 or not model.lattice.is_square:
         found["barrier"] = "it moves a wall between two values of a scalar on the square lattice"
-    if space != Real(1) or model.density_bonds or model.lattice.name != "square":
+    if space != Real(1) or model.density_bonds or not model.lattice.is_square:
         found["response"] = "it is that of a scalar on the sites of the square lattice"
     if dimension != 2 or order.states != 2 or order.components != 1:
         found["walls"] = "they are lines between two kinds of domains in the plane"
     if dimension != 2:
         found["symmetry"] = "it draws the shells of neighbours in the plane"
-    if model.lattice.name != "square":
+    if not model.lattice.is_square:
         found["frontier"] = "networks and solvers are timed on the square lattice"
     return found

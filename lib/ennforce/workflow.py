@@ -151,6 +151,13 @@ def run_node(main: Callable[[Node], None], namespace: dict) -> None:
         log.debug("traceback", exc_info=True)
         log.error("%s: %s", node.rule, " ".join(str(error).split()) or type(error).__name__)
         sys.exit(1)
+    except Exception as error:  # a slip in the code, a user's own file perhaps: with its traceback, and one line that is found
+        if debug:
+            raise
+        log.debug("traceback", exc_info=True)
+        text = " ".join(str(error).split())
+        log.error("%s: %s: %s (traceback in %s)", node.rule, type(error).__name__, text, node.log)
+        sys.exit(1)
     log.info("%s finished in %s", node.name, tqdm.format_interval(time.monotonic() - started))
 
 

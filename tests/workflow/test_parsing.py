@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from ennforce.files import write_json
+from ennforce.lattice import BASES
+from ennforce.models import MODELS
 from ennforce.sources import imported_by
 from tests.workflow.conftest import ROOT
 
@@ -152,25 +154,32 @@ def test_parsing_stays_light():
     assert done.stdout.strip() == "[]"
 
 
+def test_models_are_named_by_the_models_alone():
+    """A model is one file of ``models/``: nothing else in library, scripts or workflow speaks of it by name."""
+    names = {path.stem for path in (ROOT / "lib/ennforce/models").glob("*.py")} & set(MODELS)
+    assert names == set(MODELS) - {"quartic"}
+    pattern = re.compile("|".join(names), re.IGNORECASE)
+    folders = (ROOT / "lib" / "ennforce", ROOT / "scripts", ROOT / "workflow" / "rules")
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".smk")]
+    own = ROOT / "lib/ennforce/models"
+    assert [path for path in files if own not in path.parents and pattern.search(path.read_text())] == []
+    # A lattice is a row of ``lattice.BASES``; kinds of networks that are made for one lattice say so in their own files.
+    pattern = re.compile("|".join(f"['\"]{name}['\"]" for name in BASES))
+    made_for_one = {"networks", "models", "lattice.py", "augmentation.py", "optimiser.py"}
+    assert [path for path in files if not made_for_one & set(path.parts) and pattern.search(path.read_text())] == []
+
+
 def test_rooms_import_downwards_only():
     """docs/design.md: a room imports only from its own floor and those below."""
-    floors = {"lattice": 0, "symmetry": 0, "sections": 0, "config": 2, "io": 0, "tables": 0, "processes": 0, "sources": 0}
-    floors |= {"__version__": 0, "models": 1, "hamiltonians": 2, "sweep": 3, "electrons": 2, "networks": 2, "forces": 3}
-    floors |= {
-        "compiling": 0,
-        "files": 0,
-        "limits": 0,
-        "reading": 0,
-        "threads": 0,
-        "observables": 2,
-        "checking": 4,
-        "accuracy": 4,
-        "dynamics": 4,
-        "training": 4,
-        "analysis": 4,
-        "figures": 5,
-        "workflow": 5,
-    }
+    order = (
+        "lattice symmetry sections io tables processes sources compiling files plugins reading threads __version__",
+        "models",
+        "electrons networks observables stages",
+        "forces limits",
+        "checking accuracy dynamics training analysis config",
+        "figures sweep workflow",
+    )
+    floors = {room: floor for floor, rooms in enumerate(order) for room in rooms.split()}
     package = ROOT / "lib" / "ennforce"
     for path in package.rglob("*.py"):
         inside = path.relative_to(package).with_suffix("")

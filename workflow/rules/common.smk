@@ -33,7 +33,8 @@ try:
     for told in filter(None, map(repeated_key, workflow.configfiles)):
         raise ConfigError(told)
     STUDY, POINTS = load_study(config), sweep_points(config)
-except ConfigError as error:
+    EVERY_FIGURE = figures.table(STUDY.figures)
+except ValueError as error:
     sys.exit(f"error in the configuration: {error}")
 
 # Networks that cannot learn the study's force, and stages that its model does not have.
@@ -149,11 +150,7 @@ SOLVER = {"margin": STUDY.solver.spectral_margin, "method": STUDY.solver.method}
 # What captions call the order of the study's model.
 MODEL = from_parameters(STUDY.model_parameters(STUDY.large.shape))
 WORDS = {"order": MODEL.order.name, "wave_vector": MODEL.order.wave_vector_label}
-FIGURES = {
-    name: entry
-    for name, entry in figures.table(STUDY.figures).items()
-    if entry.stage not in LEFT_OUT
-}
+FIGURES = {name: entry for name, entry in EVERY_FIGURE.items() if entry.stage not in LEFT_OUT}
 config["captions"] = {name: entry.caption.format(**WORDS) for name, entry in FIGURES.items()}
 
 

@@ -7,9 +7,9 @@ from ennforce.models.holstein import Holstein
 from ennforce.models.kondo import Kondo
 from ennforce.models.order import Chirality, OrderParameter, Staggered, Uniform
 from ennforce.models.peierls import Peierls
-from ennforce.models.registry import MODELS, from_parameters, register
+from ennforce.models.registry import DEFAULT, MODELS, from_parameters, register
 
 __all__ = [
-    "MODELS", "Blocks", "Chirality", "DensityMatrix", "FieldSpace", "Hamiltonian", "Holstein", "Kondo", "OrderParameter", "Peierls",
-    "Real", "Sphere", "Staggered", "Uniform", "from_parameters", "register",
+    "DEFAULT", "MODELS", "Blocks", "Chirality", "DensityMatrix", "FieldSpace", "Hamiltonian", "Holstein", "Kondo", "OrderParameter",
+    "Peierls", "Real", "Sphere", "Staggered", "Uniform", "from_parameters", "register",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from ennforce.plugins import asked_for
 
 MODELS: dict[str, type[Hamiltonian]] = {"holstein": Holstein, "kondo": Kondo, "peierls": Peierls}
 PACKAGED = dict(MODELS)
+DEFAULT = Holstein  # of a study that names none
 GROUP = "ennforce.models"  # the entry points of installed packages
 
 

@@ -46,7 +46,7 @@ class FieldType:
     the Z2 under which parity e is even and o is odd: particle-hole for scalars, time reversal for spins. Channels run term by term,
     copy by copy, point-group index by index, then m.
 
-    >>> FieldType.parse("A1o")            # Holstein's Q: a scalar of the site, odd under particle-hole
+    >>> FieldType.parse("A1o")            # a displacement: a scalar of the site, odd under particle-hole
     FieldType.parse('1xA1o')
     >>> FieldType.parse("A1l1o")          # a classical spin: three components, odd under time reversal
     FieldType.parse('1xA1l1o')

@@ -1,0 +1,91 @@
+"""P3: every kind of network that serves any lattice, on each of them, in training and as it is run: all elements of the group."""
+
+import numpy as np
+import pytest
+import torch
+
+from ennforce.forces import NetworkForces
+from ennforce.lattice import Lattice
+from ennforce.models import Holstein, Kondo, Peierls
+from ennforce.networks import Architecture, build
+from ennforce.networks.equivariance import assert_equivariant, equivariance_error
+from ennforce.networks.export import TiledNetwork
+from ennforce.training.dataset import Samples
+from ennforce.training.loop import Recipe, fit
+from ennforce.training.metrics import jacobian_antisymmetry
+
+LATTICES = {
+    "chain": Lattice.chain(24),
+    "square": Lattice.square(8, 8),
+    "triangular": Lattice.triangular(8, 8),
+    "cubic": Lattice.cubic(6, 6, 6),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Torch's threads cost more than they gain on tori as small as these."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+KINDS = ("enn", "enn_energy", "typed", "typed_energy")
+
+
+def network_for(model, kind, **settings):
+    torch.manual_seed(1)
+    given = {"width": 1, "depth": 1, "first_radius": 1, "separable": True, **settings}
+    return build(Architecture(kind=kind, lattice=model.lattice.name, field_type=str(model.field_type), **given)).eval()
+
+
+@pytest.mark.parametrize("lattice", LATTICES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("model", [Holstein, Peierls, Kondo])
+def test_forces_carry_the_whole_symmetry_and_tiles_change_nothing(model, kind, lattice):
+    model = model(LATTICES[lattice], temperature=0.2)
+    if model.components == 3 and kind.startswith("enn") and isinstance(model, Kondo):
+        with pytest.raises(ValueError, match="use kind 'typed'"):
+            network_for(model, kind)
+        return
+    network, group = network_for(model, kind), model.lattice.point_group
+    assert_equivariant(network.on_torus, model.lattice, model.field_type, model.field_type)
+    fields = torch.randn(1, model.field_type.dim(group), *model.lattice.shape)
+    expected = network.on_torus(fields).detach()
+    scale = float(expected.abs().max())
+    tiled = TiledNetwork(network)
+    for tile in (None, 5):
+        assert float((tiled.on_torus(fields, tile=tile) - expected).abs().max()) < 1e-5 * scale
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "small"),
+    [
+        (Holstein, "enn_energy", Lattice.cubic(4, 4, 4)),
+        (Peierls, "enn_energy", Lattice.triangular(6, 6)),
+        (Peierls, "typed_energy", Lattice.square(6, 6)),
+        (Kondo, "typed_energy", Lattice.chain(10)),
+    ],
+)
+def test_forces_of_an_energy_have_no_curl_on_any_lattice(model, kind, small):
+    model = model(small, temperature=0.2)
+    fields = np.random.default_rng(0).normal(size=(model.field_type.dim(small.point_group), *small.shape))
+    assert jacobian_antisymmetry(network_for(model, kind).double(), fields) < 1e-10
+
+
+def test_trained_weights_carry_all_elements_of_the_cube_and_load_again(tmp_path):
+    model = Holstein(Lattice.cubic(6, 6, 6), temperature=0.3)
+    rng = np.random.default_rng(0)
+    fields = rng.normal(size=(6, 1, 6, 6, 6)).astype(np.float32)
+    samples = Samples(fields, (np.tanh(fields) - 0.1 * np.roll(fields, 1, axis=-1)).astype(np.float32))
+    architecture = Architecture("enn", "cubic", str(model.field_type), width=1, depth=1, first_radius=1, separable=True)
+    trained = fit(architecture, samples, samples, Recipe(30, 1, 1e-2, 15, 0))
+    assert trained.history[-1, 2] < trained.history[0, 2]
+    field_type = model.field_type
+    error = equivariance_error(trained.network.on_torus, model.lattice, field_type, field_type, torch.as_tensor(fields[:2]))
+    assert error < 1e-5 and len(model.lattice.point_group) == 48
+    forces = NetworkForces(trained.network, model)
+    forces.save(tmp_path / "cubic")
+    loaded = NetworkForces.load(tmp_path / "cubic", model)
+    np.testing.assert_allclose(loaded.forces(fields[0, 0]), forces.forces(fields[0, 0]), atol=1e-6)

@@ -1,0 +1,78 @@
+"""Small studies from end to end beside the smoke study: spins, vectors, three dimensions, and everything of a user's own."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ennforce.io import read_dataset
+from tests.workflow.conftest import ROOT, copy_of_project
+
+STUDIES = Path(__file__).parent / "studies"
+DOCS = ROOT / "docs"
+# Of each study: elements of point group times internal symmetry tried on the trained weights, and stages that its model lacks.
+EXPECTED = {
+    "kondo": (12 * 6, {"equilibrium", "conservation", "barrier", "response", "frontier"}),
+    "peierls": (8, {"conservation", "barrier", "response", "walls"}),
+    "cubic": (48 * 2, {"barrier", "response", "walls", "symmetry", "frontier"}),
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return copy_of_project(tmp_path_factory.mktemp("general") / "project", compiled=True)
+
+
+def require_whole(folder: Path) -> dict:
+    """Every figure, number and card is there; returns the metrics of the trained network."""
+    metrics, summary = (json.loads((folder / name).read_text()) for name in ("models/enn/metrics.json", "summary.json"))
+    assert metrics["equivariance_error"] < 1e-5 and metrics["expansion_error"] < 1e-5
+    assert summary["comparison"]["verdict"] in ("equivalent", "different", "cannot tell")
+    for kind in ("random", "quench"):
+        assert 0 < metrics["errors"][kind]["relative"] < 2
+    figures = list((folder / "figures").glob("*.png"))
+    assert len(figures) >= 10 and all(path.stat().st_size > 5000 for path in figures)
+    assert "point group" in (folder / "models" / "enn" / "card.md").read_text()
+    return metrics
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_model_of_another_kind_goes_from_its_hamiltonian_to_its_figures(name, project):
+    elements, lacking = EXPECTED[name]
+    done = project.snakemake("--configfile", str(STUDIES / f"{name}.yaml"))
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert set(re.findall(r"left out: (\w+), for", done.stdout)) == lacking
+    folder = project.folder / "results" / name
+    assert require_whole(folder)["group_elements"] == elements
+    observed = read_dataset(folder / "trajectories" / "large_network_0.nc")
+    square = (observed["structure_factor"] * observed["k_modes"]).sum("k")
+    assert np.isfinite(square).all() and (square > 0).all()
+    if name == "kondo":  # spins keep their length in files of single precision, and have no momenta
+        np.testing.assert_allclose((observed["fields"].astype(float) ** 2).sum("component"), 1.0, atol=1e-6)
+        assert "kinetic_temperature" not in observed and "field_square" not in observed
+
+
+@pytest.mark.slow
+def test_the_files_of_the_page_on_extending_run_as_they_stand_there(project):
+    text = (DOCS / "extending.md").read_text()
+    files = dict(re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", text, re.S))
+    assert set(files) == {"my_study.yaml", "my_model.py", "my_observable.py", "my_figure.py", "my_network.py"}
+    for name, content in files.items():
+        (project.folder / name).write_text(content)
+    done = project.snakemake("--configfile", "my_study.yaml")
+    assert done.returncode == 0, done.stdout[-4000:]
+    folder = project.folder / "results" / "anharmonic"
+    require_whole(folder)
+    assert (folder / "figures" / "my_figure.svg").stat().st_size > 5000
+    assert (
+        "extreme" in (folder / "analysis" / "comparison.md").read_text()
+        or "max Q" in (folder / "analysis" / "comparison.md").read_text()
+    )
+    assert json.loads((folder / "models" / "enn" / "model.json").read_text())["architecture"]["kind"] == "quadratic"
+    # An edit of the observable's file runs the trajectories again, and trains nothing.
+    (project.folder / "my_observable.py").write_text(files["my_observable.py"] + "\n# edited\n")
+    planned = project.snakemake("--configfile", "my_study.yaml", "-n").stdout
+    assert re.search(r"^trajectory +\d", planned, re.M) and not re.search(r"^(train|label|sample_quench) +\d", planned, re.M)
