@@ -32,6 +32,17 @@ def configuration(regime: str, kind: str, shape: tuple[int, int], seed: int = 0)
     return amplitude * sign * Lattice.square(*shape).stagger() + rng.normal(scale=0.15 * amplitude, size=shape)
 
 
+# Fixtures that take minutes: tests that share one run in one process, and first, as they are the longest.
+SHARED = {"finished": "smoke", "study": "smoke", "general": "general"}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for fixture in sorted(SHARED.keys() & set(item.fixturenames)):
+            item.add_marker(pytest.mark.xdist_group(SHARED[fixture]))
+    items.sort(key=lambda item: not SHARED.keys() & set(item.fixturenames))
+
+
 @pytest.fixture
 def square_group():
     return Lattice.square(4, 4).point_group

@@ -21,7 +21,7 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def general(tmp_path_factory):
     return copy_of_project(tmp_path_factory.mktemp("general") / "project", compiled=True)
 
 
@@ -40,12 +40,12 @@ def require_whole(folder: Path) -> dict:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_model_of_another_kind_goes_from_its_hamiltonian_to_its_figures(name, project):
+def test_a_model_of_another_kind_goes_from_its_hamiltonian_to_its_figures(name, general):
     elements, lacking = EXPECTED[name]
-    done = project.snakemake("--configfile", str(STUDIES / f"{name}.yaml"))
+    done = general.snakemake("--configfile", str(STUDIES / f"{name}.yaml"))
     assert done.returncode == 0, done.stdout[-4000:]
     assert set(re.findall(r"left out: (\w+), for", done.stdout)) == lacking
-    folder = project.folder / "results" / name
+    folder = general.folder / "results" / name
     assert require_whole(folder)["group_elements"] == elements
     observed = read_dataset(folder / "trajectories" / "large_network_0.nc")
     square = (observed["structure_factor"] * observed["k_modes"]).sum("k")
@@ -56,15 +56,15 @@ def test_a_model_of_another_kind_goes_from_its_hamiltonian_to_its_figures(name, 
 
 
 @pytest.mark.slow
-def test_the_files_of_the_page_on_extending_run_as_they_stand_there(project):
+def test_the_files_of_the_page_on_extending_run_as_they_stand_there(general):
     text = (DOCS / "extending.md").read_text()
     files = dict(re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", text, re.S))
     assert set(files) == {"my_study.yaml", "my_model.py", "my_observable.py", "my_figure.py", "my_network.py"}
     for name, content in files.items():
-        (project.folder / name).write_text(content)
-    done = project.snakemake("--configfile", "my_study.yaml")
+        (general.folder / name).write_text(content)
+    done = general.snakemake("--configfile", "my_study.yaml")
     assert done.returncode == 0, done.stdout[-4000:]
-    folder = project.folder / "results" / "anharmonic"
+    folder = general.folder / "results" / "anharmonic"
     require_whole(folder)
     assert (folder / "figures" / "my_figure.svg").stat().st_size > 5000
     assert (
@@ -73,6 +73,6 @@ def test_the_files_of_the_page_on_extending_run_as_they_stand_there(project):
     )
     assert json.loads((folder / "models" / "enn" / "model.json").read_text())["architecture"]["kind"] == "quadratic"
     # An edit of the observable's file runs the trajectories again, and trains nothing.
-    (project.folder / "my_observable.py").write_text(files["my_observable.py"] + "\n# edited\n")
-    planned = project.snakemake("--configfile", "my_study.yaml", "-n").stdout
+    (general.folder / "my_observable.py").write_text(files["my_observable.py"] + "\n# edited\n")
+    planned = general.snakemake("--configfile", "my_study.yaml", "-n").stdout
     assert re.search(r"^trajectory +\d", planned, re.M) and not re.search(r"^(train|label|sample_quench) +\d", planned, re.M)
