@@ -17,7 +17,7 @@ help:
 	@echo "make reproduce-check   run the smoke study twice and compare the results bit by bit"
 	@echo "make test-cluster   a small study on a SLURM of one node, installed if root and apt allow; skipped with a reason otherwise"
 	@echo "make lint    ruff, mypy, snakefmt, snakemake --lint"
-	@echo "make schema  write workflow/schemas/study.schema.json from the sections of the configuration"
+	@echo "make schema  write workflow/schemas/study.schema.json and config/README.md from the types of the configuration"
 	@echo "make clean   delete results (not the environment)"
 	@echo "PYTHON=python3.12 and CORES=4 choose the interpreter and the number of cores."
 
@@ -70,6 +70,7 @@ lint: $(VENV)/.installed
 
 schema: $(VENV)/.installed
 	$(BIN)/python -c 'import json; from ennforce.config import json_schema; print(json.dumps(json_schema(), indent=2))' > workflow/schemas/study.schema.json
+	$(BIN)/python -c 'from ennforce.reference import reference; print(reference(), end="")' > config/README.md
 
 clean:
 	rm -rf results/*/ .snakemake

@@ -16,6 +16,7 @@ from ennforce.lattice import BASES
 from ennforce.models import DEFAULT, Hamiltonian
 from ennforce.models.settings import SMALL, Model, section_of, settings_of
 from ennforce.reading import nearest
+from ennforce.rivals import Frontier
 from ennforce.sections import (
     ODD_SCALAR,
     VARIANTS,
@@ -27,7 +28,6 @@ from ennforce.sections import (
     Data,
     Divergence,
     Equilibrium,
-    Frontier,
     Large,
     Name,
     Network,
@@ -74,7 +74,7 @@ class Study(Section):
     sweep: Annotated[
         dict[str, Swept], Field(description="values by dotted key, as model.g: [1.4, 1.5]; one study for each combination")
     ] = Field(default_factory=dict)
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="of everything random")] = 1
     observables: Annotated[
         list[str], Field(description="beside those of every study: path/file.py:NAME of your own, or an installed entry point")
     ] = Field(default_factory=list)
@@ -88,7 +88,7 @@ class Study(Section):
     network: Network = Network()
     training: Training = Training()
     large: Large = Large()
-    variants: dict[Name, Variant] = VARIANTS
+    variants: Annotated[dict[Name, Variant], Field(description="quenches that differ from the large one")] = VARIANTS
     comparison: Comparison = Comparison()
     timestep: TimeStep = TimeStep()
     equilibrium: Equilibrium = Equilibrium()

@@ -27,11 +27,13 @@ Temperature = Annotated[float, Field(gt=0, le=1e4)]
 # Fields of 1e4 count as run away.
 Spread = Annotated[float, Field(ge=0, le=1e3)]
 Order = Annotated[float, Field(ge=-1e3, le=1e3)]
-Step = Annotated[float, Field(ge=1e-6, le=1e3)]
+Step = Annotated[float, Field(ge=1e-6, le=1e3, description="time step, in 1/t")]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 EvenLength = Annotated[int, Field(ge=4, multiple_of=2)]
-Shape = Annotated[list[EvenLength], Field(min_length=1, max_length=3)]
+Shape = Annotated[list[EvenLength], Field(min_length=1, max_length=3, description="sites along each axis of the lattice")]
+Replicas = Annotated[int, Field(ge=2, description="two are the least that give an error bar")]
+Chunk = Annotated[int, Field(ge=1, description="replicas per job")]
 
 # A name is a part of a path.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
@@ -67,8 +69,8 @@ class Bath(Section):
     dynamics: Annotated[
         Literal["langevin", "overdamped", "spins"] | None, Field(description="without one, the usual of the model's field")
     ] = None
-    mass: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
-    friction: Annotated[float, Field(ge=0, le=1e4)] = 0.2
+    mass: Annotated[float, Field(ge=1e-6, le=1e6, description="of every component of the field")] = 1.0
+    friction: Annotated[float, Field(ge=0, le=1e4, description="rate gamma at which momenta decay")] = 0.2
     damping: Annotated[float, Field(ge=0, le=1e2, description="alpha of spins, which have no friction")] = 0.1
     temperature: Annotated[Temperature, Field(description="of the bath after the quench")] = 0.05
     dt: Step = 0.4
@@ -80,9 +82,9 @@ class Bath(Section):
 class Split(Section):
     """Fractions of trajectories (and of random configurations); they add up to 1."""
 
-    train: Annotated[float, Field(gt=0, lt=1)] = 0.6
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    train: Annotated[float, Field(gt=0, lt=1, description="for training")] = 0.6
+    validation: Annotated[float, Field(gt=0, lt=1, description="for choosing the best weights")] = 0.2
+    test: Annotated[float, Field(gt=0, lt=1, description="for the errors that are told")] = 0.2
 
     @model_validator(mode="after")
     def complete(self) -> Split:
@@ -157,14 +159,14 @@ class Network(Section):
     """A force network; for ``enn``, ``width`` counts copies of the regular representation, for others see their classes."""
 
     kind: Annotated[Kind, Field(description="a kind of the package, an installed one's entry point, or path/file.py:Class")] = "enn"
-    width: Annotated[int, Field(ge=1, le=4096)] = 8
-    depth: Annotated[int, Field(ge=1, le=64)] = 4
-    first_radius: Annotated[int, Field(ge=1, le=8)] = 2
-    radius: Annotated[int, Field(ge=1, le=4)] = 1
+    width: Annotated[int, Field(ge=1, le=4096, description="of the hidden features")] = 8
+    depth: Annotated[int, Field(ge=1, le=64, description="layers after the first")] = 4
+    first_radius: Annotated[int, Field(ge=1, le=8, description="of the first layer's stencil, in sites")] = 2
+    radius: Annotated[int, Field(ge=1, le=4, description="of the other layers' stencils")] = 1
     mixed: Annotated[bool, Field(description="odd and even features, joined by the activation; else odd alone")] = True
     separable: Annotated[bool, Field(description="enn, enn_energy: convolutions as stencils, then channels")] = True
     wide: Annotated[int, Field(ge=0, le=16, description="enn, enn_energy: stencils of wide_radius beside the first layer's")] = 2
-    wide_radius: Annotated[int, Field(ge=1, le=24)] = 10
+    wide_radius: Annotated[int, Field(ge=1, le=24, description="of the far stencils, in sites")] = 10
 
     @model_validator(mode="after")
     def buildable(self) -> Network:
@@ -176,9 +178,9 @@ class Network(Section):
 class Training(Section):
     """SOAP on the mean square error of the force, in units of each configuration's mean square force."""
 
-    steps: Count = 10000
+    steps: Annotated[int, Field(ge=1, description="of the optimiser")] = 10000
     batch: Annotated[int, Field(ge=1, description="configurations a step")] = 1
-    learning_rate: Rate = 3e-2
+    learning_rate: Annotated[Rate, Field(description="the largest; it rises at first, and falls")] = 3e-2
     seconds: Annotated[Positive, Field(description="CPU time for the steps, which are then only a bound")] | None = None
     validate_every: Annotated[int, Field(ge=1, description="steps")] = 500
     patience: (
@@ -205,9 +207,9 @@ class Run(Section):
     """An ensemble of quenches."""
 
     shape: Shape
-    replicas: Annotated[int, Field(ge=2, description="two are the least that give an error bar")]
-    chunk: Annotated[int, Field(ge=1, description="replicas a job")]
-    steps: Annotated[int, Field(ge=10)]
+    replicas: Replicas
+    chunk: Chunk
+    steps: Annotated[int, Field(ge=10, description="of the dynamics")]
     observations: Annotated[int, Field(ge=5, description="times at which observables are kept")] = 60
     snapshots: Annotated[int, Field(ge=1, description="full fields kept")] = 6
     spacing: Annotated[Literal["log", "linear"], Field(description="of the times at which something is kept")] = "log"
@@ -217,18 +219,18 @@ class Large(Run):
     """The large quench, with network forces."""
 
     shape: Shape = [128, 128]
-    replicas: Annotated[int, Field(ge=2)] = 8
-    chunk: Count = 4
-    steps: Annotated[int, Field(ge=10)] = 1000
-    snapshots: Count = 24
+    replicas: Replicas = 8
+    chunk: Chunk = 4
+    steps: Annotated[int, Field(ge=10, description="of the dynamics")] = 1000
+    snapshots: Annotated[int, Field(ge=1, description="full fields kept")] = 24
 
 
 class Variant(Section):
     """A quench that differs from the large one in what is given here: to see what its result depends on."""
 
     shape: Shape | None = None
-    replicas: Annotated[int, Field(ge=2)] | None = None
-    chunk: Count | None = None
+    replicas: Replicas | None = None
+    chunk: Chunk | None = None
     time: Annotated[Positive, Field(description="how long, in 1/t")] | None = None
     temperature: Annotated[Temperature, Field(description="of the bath")] | None = None
     dt: Step | None = None
@@ -256,8 +258,8 @@ class Comparison(Run):
 
     shape: Shape = [64, 64]
     replicas: Annotated[int, Field(ge=2, description="pairs")] = 16
-    chunk: Count = 4
-    steps: Annotated[int, Field(ge=10)] = 250
+    chunk: Chunk = 4
+    steps: Annotated[int, Field(ge=10, description="of the dynamics")] = 250
     noise: Annotated[
         Literal["common", "independent"],
         Field(description="common: both engines' trajectories stay together until chaos parts them"),
@@ -281,10 +283,10 @@ class Comparison(Run):
 class TimeStep(Section):
     """Quenches with different time steps, on one lattice for the same time, to be held against the first, the finest."""
 
-    dts: Annotated[list[Step], Field(min_length=2)] = [0.1, 0.2, 0.4, 0.8]
+    dts: Annotated[list[Step], Field(min_length=2, description="time steps, the finest first")] = [0.1, 0.2, 0.4, 0.8]
     shape: Shape = [64, 64]
-    replicas: Annotated[int, Field(ge=2)] = 16
-    chunk: Count = 8
+    replicas: Replicas = 16
+    chunk: Chunk = 8
     time: Annotated[Positive, Field(description="how long, in 1/t")] = 100.0
 
     @model_validator(mode="after")
@@ -298,12 +300,12 @@ class Equilibrium(Section):
     """Stationary states at several bath temperatures, network against KPM, from an ordered start."""
 
     temperatures: Annotated[list[Temperature], Field(min_length=1, description="in units of bath.temperature")] = [0.6, 1.0, 2.4]
-    initial_order: Order = 0.8
-    initial_sigma: Spread = 0.1
+    initial_order: Annotated[Order, Field(description="of the ordered start")] = 0.8
+    initial_sigma: Annotated[Spread, Field(description="of the fields about the ordered start")] = 0.1
     shape: Shape = [28, 28]
-    replicas: Annotated[int, Field(ge=2)] = 12
-    chunk: Count = 6
-    steps: Annotated[int, Field(ge=10)] = 800
+    replicas: Replicas = 12
+    chunk: Chunk = 6
+    steps: Annotated[int, Field(ge=10, description="of the dynamics")] = 800
     observations: Annotated[int, Field(ge=5, description="equally spaced")] = 200
     discard: Annotated[float, Field(ge=0, le=0.9, description="share of the run before it counts as stationary")] = 0.25
 
@@ -315,7 +317,7 @@ class Conservation(Section):
     steps: Annotated[int, Field(ge=1, description="of their training, which is by steps, so that it repeats")] = 1500
     tolerances: Annotated[list[Tolerance], Field(min_length=1, description="of the solver")] = [2e-2, 1e-3]
     shape: Shape = [28, 28]
-    replicas: Annotated[int, Field(ge=2)] = 4
+    replicas: Replicas = 4
     equilibration: Annotated[Positive, Field(description="by the solver from the ordered state, in 1/t")] = 40.0
     time: Annotated[Positive, Field(description="how long each, in 1/t")] = 100.0
     observations: Annotated[int, Field(ge=5, description="equally spaced, each diagonalised exactly")] = 40
@@ -325,7 +327,7 @@ class Divergence(Section):
     """Pairs of quenches from the same states with the same noise."""
 
     shape: Shape = [28, 28]
-    replicas: Annotated[int, Field(ge=2)] = 4
+    replicas: Replicas = 4
     time: Annotated[Positive, Field(description="how long, in 1/t")] = 60.0
     observations: Annotated[int, Field(ge=5, description="equally spaced")] = 100
     perturbation: Annotated[float, Field(gt=0, le=1, description="rms of the change in the fields of the network's own pair")] = (
@@ -340,46 +342,6 @@ class Analysis(Section):
     first_time: Annotated[NonNegative, Field(description="growth is read from here on, in 1/t")] = 5.0
 
 
-class Alternative(Network):
-    """A network of the comparison, with what differs from ``training`` and from the comparison's time."""
-
-    learning_rate: Rate | None = None
-    batch: Count | None = None
-    seconds: Annotated[Positive, Field(description="CPU time of training, where it is not the comparison's")] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**32, description="of weights and order, where it is not the study's")] | None = None
-
-
-class Extrapolation(Section):
-    """Short quenches unlike those of the training data, at the same electron temperature."""
-
-    bath_temperatures: Annotated[list[Positive], Field(description="in units of bath.temperature")] = [0.5, 2.0]
-    shapes: list[Shape] = [[64, 64], [96, 96]]
-    steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 150
-    snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced from step 5 on")] = 6
-
-
-# Learning rates: the best of 4e-3, 1.5e-2 and 4e-2 in short trials; the names of ours say what differs from ``enn``.
-ALTERNATIVES = {
-    "enn": Alternative(),
-    "enn_narrow": Alternative(width=4),
-    "enn_thin": Alternative(width=2),
-    "enn_fast": Alternative(width=4, seconds=500.0),
-    "enn_deep": Alternative(depth=8),
-    "enn_dense": Alternative(width=4, separable=False),
-    "enn_odd": Alternative(mixed=False),
-    "enn_best": Alternative(width=4, depth=8, separable=False, learning_rate=4e-2, seconds=900.0),
-    "enn_energy": Alternative(kind="enn_energy", wide=0, width=4, separable=False, learning_rate=1.5e-2),
-    # At its published size a step takes 0.4 s on one core, 12 times that of enn: 100 s are 250 steps.
-    "irrep_mlp": Alternative(kind="irrep_mlp", width=32, depth=4, learning_rate=1.5e-2),
-    "descriptor_mlp": Alternative(kind="descriptor_mlp", width=64, depth=3, learning_rate=1.5e-2),
-    "gnn": Alternative(kind="gnn", width=48, depth=8, learning_rate=4e-3),
-    "cnn": Alternative(kind="cnn", width=4, learning_rate=1.5e-2),
-    "cnn_augmented": Alternative(kind="cnn_augmented", width=4, learning_rate=1.5e-2),
-    "euclidean": Alternative(kind="euclidean", depth=3, learning_rate=4e-2),
-    "typed": Alternative(kind="typed", width=2, learning_rate=1.5e-2),
-}
-
-
 # What a growth exponent could depend on besides physics (box, start), and the temperature, on which it may.
 VARIANTS = {
     "small": Variant(shape=[64, 64], replicas=16, chunk=8),
@@ -387,45 +349,3 @@ VARIANTS = {
     "cold": Variant(temperature=0.03, replicas=4, chunk=2),
     "warm": Variant(temperature=0.07, replicas=4, chunk=2),
 }
-
-
-class Frontier(Section):
-    """Networks trained on the same data for the same time, beside kernel polynomials and exact diagonalisation."""
-
-    models: Annotated[dict[Name, Alternative], Field(min_length=1)] = ALTERNATIVES
-    seconds: Annotated[Positive, Field(description="CPU time of each network's training")] = 100.0
-    fractions: Annotated[
-        list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1, description="of the training data, for the learning curve")
-    ] = [0.05, 0.1, 0.25, 0.5, 1.0]
-    efficiency_models: Annotated[list[str], Field(min_length=1, description="networks of the learning curve")] = [
-        "enn",
-        "cnn",
-        "cnn_augmented",
-    ]
-    tolerances: Annotated[
-        list[Annotated[float, Field(ge=1e-8, le=0.1)]], Field(min_length=1, description="of the solver within a tolerance")
-    ] = [0.1, 0.03, 0.01, 0.003]
-    orders: Annotated[
-        list[Annotated[int, Field(ge=2)]], Field(min_length=1, description="Chebyshev orders of solvers of fixed effort")
-    ] = [12, 16, 24, 32, 48, 64, 96]
-    radii: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, description="of their windows")] = [2, 3, 4, 5, 6, 8]
-    lanczos: Annotated[list[tuple[Count, Count, Count]], Field(description="Lanczos steps, poles and radius of further ones")] = [
-        (3, 4, 1),
-        (4, 4, 1),
-        (6, 5, 1),
-        (8, 5, 1),
-        (8, 5, 2),
-        (10, 6, 2),
-    ]
-    references: Annotated[int, Field(ge=1, description="held-out snapshots for kernel polynomials and diagonalisation")] = 4
-    size: Annotated[EvenLength, Field(description="side of the lattice on which all but diagonalisation is timed")] = 256
-    exact_sizes: Annotated[list[EvenLength], Field(min_length=1, description="sides for exact diagonalisation")] = [32, 40, 48]
-    repeats: Annotated[int, Field(ge=1, description="timed calls, of which the median counts")] = 5
-    extrapolation: Extrapolation = Extrapolation()
-
-    @model_validator(mode="after")
-    def named(self) -> Frontier:
-        unknown = [name for name in self.efficiency_models if name not in self.models]
-        if unknown:
-            raise ValueError(f"efficiency_models names {', '.join(unknown)}, but models are {', '.join(self.models)}")
-        return self

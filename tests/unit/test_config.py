@@ -8,6 +8,7 @@ import yaml
 
 from ennforce.config import ConfigError, Study, json_schema, load_study
 from ennforce.networks import KINDS, Architecture, build
+from ennforce.reference import reference
 from ennforce.sections import ODD_SCALAR, network_kinds
 
 ROOT = Path(__file__).parents[2]
@@ -139,3 +140,4 @@ def test_several_problems_are_all_named():
 def test_the_schema_in_the_repository_is_in_step():
     stored = json.loads((ROOT / "workflow" / "schemas" / "study.schema.json").read_text())
     assert stored == json_schema(), "run `make schema`"
+    assert (ROOT / "config" / "README.md").read_text() == reference(), "run `make schema`"
