@@ -19,7 +19,7 @@ from ennforce.dynamics.distributed import Slab, SlabForces, quench_in_slabs
 from ennforce.dynamics.noise import FIELDS, MOMENTA, NOISE, normal
 from ennforce.forces import NetworkForces
 from ennforce.lattice import Lattice
-from ennforce.models import Holstein
+from ennforce.models import Holstein, Kondo, Peierls
 from ennforce.networks import Architecture, build
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +57,37 @@ def quench(separable: bool, checkpoint: Path | None = None, **options) -> np.nda
     return recorder.dataset()["state"].values if processes.number() == 0 else None
 
 
+class Pull:
+    """A force between neighbours across the rows, for any field: reach 1."""
+
+    def forces(self, fields: np.ndarray) -> np.ndarray:
+        return 0.4 * (np.roll(fields, 1, axis=-2) + np.roll(fields, -1, axis=-2)) - fields
+
+
+# Vectors with momenta, vectors without, spins: model, and what the bath says of its dynamics.
+OTHERS = {
+    "vectors": (Peierls(Lattice.square(*SHAPE), temperature=0.1), "langevin"),
+    "overdamped": (Peierls(Lattice.square(*SHAPE), temperature=0.1), "overdamped"),
+    "spins": (Kondo(Lattice.square(*SHAPE), temperature=0.1), "spins"),
+}
+
+
+def quench_of(name: str) -> np.ndarray | None:
+    """Everything that changes, at the last step, of a field of several components; None but on process 0."""
+    model, dynamics = OTHERS[name]
+    bath = {**BATH, "dynamics": dynamics, "damping": 0.3}
+    kept = []
+
+    def keep(state) -> xr.Dataset:
+        kept.append(np.concatenate(list(state.arrays().values())))
+        return xr.Dataset()
+
+    axes = model.space.axes(model.lattice)
+    recorder = Recorder(keep, np.array([STEPS]), np.array([]), bath["dt"], axes=axes)
+    quench_in_slabs(Pull(), 2, model, REPLICAS, SEED, bath, STEPS, recorder, STEPS)
+    return kept[-1] if processes.number() == 0 else None
+
+
 class Killed(Exception):
     pass
 
@@ -83,7 +114,7 @@ def reference(forces: NetworkForces) -> np.ndarray:
 def program(folder: Path) -> None:
     with processes.joined(accelerator=False):
         slab = Slab.of(SHAPE)
-        results = {"native": quench(True), "torch": quench(False)}
+        results = {"native": quench(True), "torch": quench(False), **{name: quench_of(name) for name in OTHERS}}
         with pytest.raises(Killed):
             quench(True, folder / "state", progress=kill)
         if processes.number() == 0:
@@ -110,6 +141,9 @@ def test_slabs_follow_the_trajectory_of_the_whole_torus(tmp_path, count):
         # The compiled kernel treats every site alike, wherever it is; torch may choose another algorithm for another size.
         np.testing.assert_allclose(found[name], alone, rtol=0, atol=1e-5 if name == "torch" else 0)
         np.testing.assert_allclose(alone[-1], reference(network_forces(separable)), rtol=0, atol=1e-5)
+    for name, (model, _) in OTHERS.items():
+        np.testing.assert_array_equal(found[name], quench_of(name))
+        assert found[name].shape[1:] == model.field_shape
     # One process goes on from what several left.
     np.testing.assert_array_equal(quench(True, tmp_path / "left"), found["native"])
 

@@ -28,9 +28,9 @@ def philox(c0, c1, c2, c3, k0: int, k1: int):
     return c0, c1, c2, c3
 
 
-def normal(seed: int, stream: int, replicas: torch.Tensor, step: int, sites: int, first_block: int = 0) -> torch.Tensor:
-    """Standard normal numbers (len(replicas), sites), the same as ``noise.normal`` up to rounding."""
-    blocks = first_block + torch.arange(-(-sites // 4), device=replicas.device)
+def normal(seed: int, stream: int, replicas: torch.Tensor, step: int, sites: int, first_blocks: torch.Tensor) -> torch.Tensor:
+    """Standard normal numbers (row, sites) of rows as ``noise.counted`` gives them: those of ``noise.normal`` up to rounding."""
+    blocks = first_blocks[:, None] + torch.arange(-(-sites // 4), device=replicas.device)
     a, b, c, d = philox(blocks, step & MASK, stream, replicas[:, None], seed & MASK, seed >> 32)
     numbers = []
     for radius, angle in ((a, b), (c, d)):
@@ -40,11 +40,11 @@ def normal(seed: int, stream: int, replicas: torch.Tensor, step: int, sites: int
     return torch.stack(numbers, dim=-1).reshape(len(replicas), -1)[:, :sites]
 
 
-def kick_drift_bath_drift(fields, momenta, forces, dt, drift, damping, kick, seed, replicas, step, first_block) -> bool:
-    """One step in place, (replica, site) tensors; the arguments are those of the compiled one. Says whether fields ran away."""
+def kick_drift_bath_drift(fields, momenta, forces, dt, drift, damping, kick, seed, replicas, step, first_blocks) -> bool:
+    """One step in place, (row, site) tensors; the arguments are those of the compiled one. Says whether fields ran away."""
     momenta += dt * forces
     fields += drift * momenta
     momenta *= damping
-    momenta += kick * normal(int(seed), NOISE, replicas, step, fields.shape[1], first_block)
+    momenta += kick * normal(int(seed), NOISE, replicas, step, fields.shape[1], first_blocks)
     fields += drift * momenta
     return step % CHECK_EVERY == 0 and not bool((fields.abs() < RUNAWAY).all())

@@ -7,7 +7,7 @@ A row is what the first axis of the lattice counts: a line of sites in the plane
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,11 @@ import torch
 from torch import distributed
 
 from ennforce import processes
-from ennforce.dynamics.langevin import Langevin, State
+from ennforce.dynamics.integrators import integrator
+from ennforce.dynamics.langevin import State
 from ennforce.dynamics.recorder import Recorder
 from ennforce.forces import ForceField
 from ennforce.models import Hamiltonian
-from ennforce.models.fields import WITH_MOMENTA
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Slab:
     def local_shape(self) -> tuple[int, ...]:
         return self.rows[processes.number()], *self.shape[1:]
 
-    @property
-    def first_block(self) -> int:
-        """Sites before this slab, in blocks of four (of ``noise``): an even number of rows of even length is whole blocks."""
-        return sum(self.rows[: processes.number()]) * int(np.prod(self.shape[1:])) // 4
+    def first_blocks(self, components: int = 1) -> tuple[int, ...]:
+        """Places before this slab's in each component, in blocks of four (of ``noise``): even lengths make whole blocks."""
+        before = sum(self.rows[: processes.number()]) * int(np.prod(self.shape[1:]))
+        return tuple((component * int(np.prod(self.shape)) + before) // 4 for component in range(components))
 
     def with_halo(self, fields: np.ndarray, reach: int) -> np.ndarray:
         """Fields (..., rows, ...) with ``reach`` rows of each neighbour above and below them, (..., rows + 2 reach, ...)."""
@@ -89,21 +89,21 @@ class Slab:
             parts.append(part.numpy())
         return np.concatenate(parts, axis=-len(self.shape))
 
-    def scattered(self, fields: np.ndarray | None, replicas: int) -> np.ndarray:
-        """This process's rows of (replica, *shape) fields that process 0 holds: the inverse of ``gathered``."""
+    def scattered(self, fields: np.ndarray | None, before: tuple[int, ...]) -> np.ndarray:
+        """This process's rows of fields (*before, *shape) that process 0 holds: the inverse of ``gathered``."""
         if fields is None:
-            mine = torch.empty((replicas, *self.local_shape), dtype=torch.float64)
+            mine = torch.empty((*before, *self.local_shape), dtype=torch.float64)
             distributed.recv(mine, 0)
             return mine.numpy()
-        self._require(fields, self.shape, replicas)
+        self._require(fields, self.shape, before)
         parts = np.split(fields, np.cumsum(self.rows)[:-1], axis=-len(self.shape))
         for process in range(1, processes.count()):
             distributed.send(torch.from_numpy(np.ascontiguousarray(parts[process])), process)
         return np.ascontiguousarray(parts[0])
 
-    def _require(self, fields: np.ndarray, shape: tuple[int, ...], replicas: int | None = None) -> None:
+    def _require(self, fields: np.ndarray, shape: tuple[int, ...], before: tuple[int, ...] | None = None) -> None:
         """Raise ValueError on fields of which a neighbour would receive another number of bytes than it waits for."""
-        wanted = fields.shape[: -len(shape)] if replicas is None else (replicas,)
+        wanted = fields.shape[: -len(shape)] if before is None else before
         if fields.dtype != np.float64 or fields.shape != (*wanted, *shape):
             raise ValueError(
                 f"fields are {fields.dtype} of shape {fields.shape}, but this part of the torus of {_text(self.shape)} "
@@ -158,39 +158,35 @@ def quench_in_slabs(
 
     Arguments as in ``quench.quench``, and ``reach`` as in ``SlabForces``. At the recorder's steps, and every ``checkpoint_every``
     steps, the whole lattice is gathered and shown to the recorder of process 0, which alone reads and writes; any number of
-    processes can go on from its checkpoint, and gives the same numbers if the force field does for any tiling. Raises ValueError
-    for fields that are not one real number per site: the noise is counted over rows of such.
+    processes can go on from its checkpoint, and gives the same numbers if the force field does for any tiling.
     """
     if checkpoint_every < 1:
         raise ValueError(f"checkpoints every {checkpoint_every} steps: give at least 1")
-    if model.components > 1 or model.space.chosen(bath.get("dynamics")) not in WITH_MOMENTA:
-        raise ValueError(
-            f"only one real number per site and its momentum are cut into slabs, and the field has {model.components}, "
-            f"by {model.space.chosen(bath.get('dynamics'))} dynamics: run its quench in one process"
-        )
     shape = model.lattice.shape
     mine = (list(map(int, replicas)), seed, tuple(shape), steps)
     if (first := processes.from_first(lambda: mine)) != mine:
         raise ValueError(f"this process was given (replicas, seed, shape, steps) = {mine}, the first {first}: give all the same")
     slab = Slab.of(shape)
-    engine = Langevin.in_bath(SlabForces(force_field, slab, reach), bath)
+    engine = integrator(model, SlabForces(force_field, slab, reach), bath)
     # A slab begins on an even row: its sign of the staggered order is the torus'.
-    state = State.before_quench(model.resized(*slab.local_shape), replicas, seed, bath, slab.first_block)
-    blank = np.broadcast_to(0.0, (len(state.replicas), *shape))  # checkpoints are of the whole lattice
-    saved = recorder.resume(replace(state, fields=blank, momenta=blank)) if processes.number() == 0 else state
+    state = State.before_quench(model.resized(*slab.local_shape), replicas, seed, bath, slab.first_blocks(model.components))
+    before = state.fields.shape[: -len(shape)]
+    blank = np.broadcast_to(0.0, (*before, *shape))  # checkpoints are of the whole lattice
+    whole = state.holding(dict.fromkeys(state.arrays(), blank))
+    saved = recorder.resume(whole) if processes.number() == 0 else state
     step = processes.from_first(lambda: saved.step)
     if step > 0:
-        wholes = (saved.fields, saved.momenta) if processes.number() == 0 else (None, None)
-        fields, momenta = (slab.scattered(whole, len(state.replicas)) for whole in wholes)
-        state = replace(state, fields=fields, momenta=momenta, step=step)
+        wholes: dict[str, Any] = saved.arrays() if processes.number() == 0 else dict.fromkeys(state.arrays())
+        parts = {name: slab.scattered(values, before) for name, values in wholes.items()}
+        state = state.holding(parts, step=step)
         resumed(step)
     gathered_at = recorder.steps | recorder.snapshot_steps | set(range(checkpoint_every, steps + 1, checkpoint_every))
 
     def watch(state: State) -> None:
         if state.step in gathered_at:
-            fields, momenta = slab.gathered(state.fields), slab.gathered(state.momenta)
-            if fields is not None:
-                recorder(replace(state, fields=fields, momenta=momenta, first_block=0))
+            gathered = {name: slab.gathered(values) for name, values in state.arrays().items()}
+            if processes.number() == 0:
+                recorder(state.holding(gathered, first_blocks=(0,)))
         progress(state.step, steps)
 
     return engine.run(state, steps - state.step, watch)

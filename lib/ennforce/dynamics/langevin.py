@@ -13,7 +13,7 @@ import torch
 from ennforce import threads
 from ennforce.dynamics import checks, device
 from ennforce.dynamics.device import RUNAWAY
-from ennforce.dynamics.noise import FIELDS, LEAST_BLOCKS, MOMENTA, NOISE, four_normals, normal
+from ennforce.dynamics.noise import FIELDS, LEAST_BLOCKS, MOMENTA, NOISE, counted, four_normals, normal
 from ennforce.forces import Fields, ForceField
 from ennforce.models import Hamiltonian
 from ennforce.models.fields import WITH_MOMENTA
@@ -35,7 +35,7 @@ class State:
     """Fields (replica, *shape of a configuration) after ``step`` steps; momenta of half a step before, or None without momenta.
 
     ``replicas`` numbers them for the noise. Arrays, or float64 tensors on any device (``on``), where the dynamics then stays. Of a
-    part of a larger lattice, ``first_block`` is a quarter of the number of its first site there: noise is counted over the whole.
+    part of a larger lattice, ``first_blocks`` says where its noise is counted from there (``noise.normal``).
     """
 
     fields: Fields
@@ -43,7 +43,7 @@ class State:
     step: int
     seed: int
     replicas: np.ndarray
-    first_block: int = 0
+    first_blocks: tuple[int, ...] = (0,)
 
     @classmethod
     def uncorrelated(
@@ -57,7 +57,7 @@ class State:
 
     @classmethod
     def before_quench(
-        cls, model: Hamiltonian, replicas: np.ndarray, seed: int, bath: Mapping[str, Any], first_block: int = 0
+        cls, model: Hamiltonian, replicas: np.ndarray, seed: int, bath: Mapping[str, Any], first_blocks: tuple[int, ...] = (0,)
     ) -> State:
         """The start that ``bath`` (``sections.Bath``) sets: fields spread by initial_sigma about initial_order, thermal momenta.
 
@@ -67,16 +67,20 @@ class State:
         replicas, space, lattice = np.asarray(replicas), model.space, model.lattice
         shape, order = space.shape(lattice), bath["initial_order"]
         centre = order * model.order.pattern() if order else 0.0
-        fields = space.near(centre, bath["initial_sigma"], normal(seed, FIELDS, replicas, 0, shape, first_block), lattice)
+        fields = space.near(centre, bath["initial_sigma"], normal(seed, FIELDS, replicas, 0, shape, first_blocks), lattice)
         momenta = None
         if space.chosen(bath.get("dynamics")) in WITH_MOMENTA:
             spread = np.sqrt(bath["mass"] * bath["initial_temperature"])
-            momenta = spread * normal(seed, MOMENTA, replicas, 0, shape, first_block)
-        return cls(fields, momenta, 0, seed, replicas, first_block)
+            momenta = spread * normal(seed, MOMENTA, replicas, 0, shape, first_blocks)
+        return cls(fields, momenta, 0, seed, replicas, first_blocks)
 
     def arrays(self) -> dict[str, Fields]:
         """Fields, and momenta where there are some, by name."""
         return {"fields": self.fields} if self.momenta is None else {"fields": self.fields, "momenta": self.momenta}
+
+    def holding(self, arrays: Mapping[str, Any], **changes: Any) -> State:
+        """This state with other ``arrays``, by the names that ``arrays()`` has, and other ``changes``."""
+        return replace(self, **arrays, **changes)
 
     def on(self, device: str | torch.device) -> State:
         """Its arrays as float64 tensors on ``device``."""
@@ -87,7 +91,7 @@ class State:
         return self if isinstance(self.fields, np.ndarray) else self._each(lambda tensor: tensor.cpu().numpy())
 
     def _each(self, change: Callable[[Any], Any]) -> State:
-        return replace(self, **{name: change(values) for name, values in self.arrays().items()})
+        return self.holding({name: change(values) for name, values in self.arrays().items()})
 
 
 class Langevin:
@@ -123,14 +127,15 @@ class Langevin:
         kick = np.sqrt(self.mass * self.temperature * (1.0 - damping**2))
         on_host = isinstance(state.fields, np.ndarray)
         fields, momenta, numbers = checks.owned(state)
-        replicas = numbers if on_host else torch.as_tensor(numbers, device=fields.device)
+        counts: tuple[Any, Any] = counted(numbers, state.first_blocks)
+        replicas, starts = counts if on_host else (torch.as_tensor(values, device=fields.device) for values in counts)
         advance = _kick_drift_bath_drift if on_host else device.kick_drift_bath_drift
-        sites = (len(fields), -1)
+        rows = (len(replicas), -1)
         for step in range(state.step + 1, state.step + steps + 1):
             forces = checks.usable(self.force_field.forces(fields), fields)
             lost = advance(
-                fields.reshape(sites), momenta.reshape(sites), forces.reshape(sites),
-                self.dt, drift, damping, kick, np.uint64(state.seed), replicas, step, state.first_block,
+                fields.reshape(rows), momenta.reshape(rows), forces.reshape(rows),
+                self.dt, drift, damping, kick, np.uint64(state.seed), replicas, step, starts,
             )  # fmt: skip
             if lost:
                 raise DivergenceError(checks.why_lost(fields, forces, step, self.dt))
@@ -141,21 +146,21 @@ class Langevin:
 
 
 def _kick_drift_bath_drift(fields: np.ndarray, *others: Any) -> int:
-    """One step in one pass over (replica, site), shared out among threads; returns how many fields have run away."""
+    """One step in one pass over (replica and component, site), shared out among threads; returns how many fields have run away."""
     parts = threads.parts(len(fields) * ((fields.shape[1] + 3) // 4), LEAST_BLOCKS)
     return sum(threads.mapped(lambda part: _kick_drift_bath_drift_part(*part, fields, *others), parts))
 
 
 @numba.njit(cache=True, nogil=True)
 def _kick_drift_bath_drift_part(
-    first, beyond, fields, momenta, forces, dt, drift, damping, kick, seed, replicas, step, first_block
+    first, beyond, fields, momenta, forces, dt, drift, damping, kick, seed, replicas, step, first_blocks
 ):  # pragma: no cover (compiled)
     sites = fields.shape[1]
     blocks = (sites + 3) // 4
     lost = 0
     for index in range(first, beyond):
         row, block = index // blocks, index % blocks
-        noise = four_normals(seed, NOISE, replicas[row], step, first_block + block)
+        noise = four_normals(seed, NOISE, replicas[row], step, first_blocks[row] + block)
         for n in range(min(4, sites - 4 * block)):
             site = 4 * block + n
             momentum = momenta[row, site] + dt * forces[row, site]

@@ -6,6 +6,8 @@ thread count, batch or restart changes a number.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numba
 import numpy as np
 
@@ -44,12 +46,12 @@ def four_normals(seed, stream, replica, step, block):  # pragma: no cover (compi
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill(first, beyond, values, seed, stream, replicas, step, first_block):  # pragma: no cover (compiled)
+def _fill(first, beyond, values, seed, stream, replicas, step, first_blocks):  # pragma: no cover (compiled)
     sites = values.shape[1]
     blocks = (sites + 3) // 4
     for index in range(first, beyond):
         row, block = index // blocks, index % blocks
-        numbers = four_normals(seed, stream, replicas[row], step, first_block + block)
+        numbers = four_normals(seed, stream, replicas[row], step, first_blocks[row] + block)
         for n in range(min(4, sites - 4 * block)):
             values[row, 4 * block + n] = numbers[n]
 
@@ -67,15 +69,24 @@ def numbered(replicas: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(numbers, dtype=np.int64)
 
 
-def normal(seed: int, stream: int, replicas: np.ndarray, step: int, shape: tuple[int, ...], first_block: int = 0) -> np.ndarray:
-    """Standard normal numbers of shape (len(replicas), *shape), each fixed by (seed, stream, replica, step, site).
+def counted(replicas: np.ndarray, first_blocks: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Of every row of numbers, one for each replica and each of ``first_blocks``: the replica's number, and the first block."""
+    starts = np.asarray(first_blocks, dtype=np.int64)
+    return np.repeat(replicas, len(starts)), np.tile(starts, len(replicas))
 
-    Sites are numbered from 4 ``first_block`` on: a part of a larger lattice gets that lattice's numbers.
+
+def normal(
+    seed: int, stream: int, replicas: np.ndarray, step: int, shape: tuple[int, ...], first_blocks: Sequence[int] = (0,)
+) -> np.ndarray:
+    """Standard normal numbers of shape (len(replicas), *shape), each fixed by (seed, stream, replica, step, number of its place).
+
+    Places are numbered through. Of a part of a larger lattice, ``first_blocks`` holds for each component a quarter of the number
+    that its first site has there, so that a part gets the whole's numbers.
     """
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed {seed} does not fit into 64 bits: choose one between 0 and 2^64 - 1")
-    numbers = numbered(replicas)
-    values = np.empty((len(numbers), int(np.prod(shape))))
+    rows, starts = counted(numbered(replicas), first_blocks)
+    values = np.empty((len(rows), int(np.prod(shape)) // len(first_blocks)))
     parts = threads.parts(len(values) * ((values.shape[1] + 3) // 4), LEAST_BLOCKS)
-    threads.mapped(lambda part: _fill(*part, values, np.uint64(seed), stream, numbers, step, first_block), parts)
-    return values.reshape(len(numbers), *shape)
+    threads.mapped(lambda part: _fill(*part, values, np.uint64(seed), stream, rows, step, starts), parts)
+    return values.reshape(-1, *shape)

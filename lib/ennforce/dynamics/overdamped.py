@@ -12,7 +12,7 @@ import torch
 from ennforce.dynamics import checks, device
 from ennforce.dynamics.device import CHECK_EVERY, RUNAWAY
 from ennforce.dynamics.langevin import DivergenceError, State, require_bath
-from ennforce.dynamics.noise import NOISE, normal
+from ennforce.dynamics.noise import NOISE, counted, normal
 from ennforce.forces import Fields, ForceField
 
 
@@ -47,11 +47,13 @@ class Overdamped:
         fields, _, numbers = checks.owned(replace(state, momenta=None))
         drift, kick = self.dt / self.drag, 0.5 * np.sqrt(2.0 * self.temperature * self.dt / self.drag)
 
+        rows = [] if on_host else [torch.as_tensor(values, device=fields.device) for values in counted(numbers, state.first_blocks)]
+
         def noise(step: int) -> Fields:
             if on_host:
-                return normal(state.seed, NOISE, numbers, step, fields.shape[1:], state.first_block)
-            replicas = torch.as_tensor(numbers, device=fields.device)
-            return device.normal(state.seed, NOISE, replicas, step, fields[0].numel(), state.first_block).reshape(fields.shape)
+                return normal(state.seed, NOISE, numbers, step, fields.shape[1:], state.first_blocks)
+            sites = fields[0].numel() // len(state.first_blocks)
+            return device.normal(state.seed, NOISE, rows[0], step, sites, rows[1]).reshape(fields.shape)
 
         last = noise(state.step)
         for step in range(state.step + 1, state.step + steps + 1):

@@ -52,9 +52,11 @@ class SpinDynamics:
         strength = np.sqrt(2.0 * self.damping / (1.0 + self.damping**2) * self.temperature * self.dt)
         flat = (len(fields), 3, -1)
         start = fields.reshape(flat)
+        blocks = (start.shape[2] + 3) // 4
+        starts = np.array(state.first_blocks if len(state.first_blocks) == 3 else (0, blocks, 2 * blocks))
         predicted, middle = np.empty_like(start), np.empty_like(start)
         for step in range(state.step + 1, state.step + steps + 1):
-            settings = (self.dt, self.damping, strength, np.uint64(state.seed), numbers, step)
+            settings = (self.dt, self.damping, strength, np.uint64(state.seed), numbers, step, starts)
             forces = checks.usable(self.force_field.forces(fields), fields)
             _rotated(start, start, forces.reshape(flat), predicted, middle, *settings)
             forces = checks.usable(self.force_field.forces(middle.reshape(fields.shape)), fields)
@@ -76,16 +78,16 @@ def _rotated(start: np.ndarray, *others: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _rotated_part(
-    first, beyond, start, at, forces, turned, middle, dt, damping, strength, seed, replicas, step
+    first, beyond, start, at, forces, turned, middle, dt, damping, strength, seed, replicas, step, first_blocks
 ):  # pragma: no cover (compiled)
     """S' - S = M x a with M = (S + S') / 2 and a = -[A + alpha at x A], A = dt B(at) + noise: a rotation, solved in closed form."""
     sites = start.shape[2]
     blocks = (sites + 3) // 4
     for index in range(first, beyond):
         row, block = index // blocks, index % blocks
-        noise_x = four_normals(seed, NOISE, replicas[row], step, block)
-        noise_y = four_normals(seed, NOISE, replicas[row], step, blocks + block)
-        noise_z = four_normals(seed, NOISE, replicas[row], step, 2 * blocks + block)
+        noise_x = four_normals(seed, NOISE, replicas[row], step, first_blocks[0] + block)
+        noise_y = four_normals(seed, NOISE, replicas[row], step, first_blocks[1] + block)
+        noise_z = four_normals(seed, NOISE, replicas[row], step, first_blocks[2] + block)
         for n in range(min(4, sites - 4 * block)):
             site = 4 * block + n
             bx = dt * forces[row, 0, site] + strength * noise_x[n]
