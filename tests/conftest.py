@@ -36,6 +36,7 @@ def configuration(regime: str, kind: str, shape: tuple[int, int], seed: int = 0)
 SHARED = {"finished": "smoke", "study": "smoke", "general": "general"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
 def pytest_collection_modifyitems(items):
     for item in items:
         for fixture in sorted(SHARED.keys() & set(item.fixturenames)):

@@ -187,7 +187,7 @@ def test_slabs_take_only_their_own_rows():
         with pytest.raises(ValueError, match="this part of the torus of 16 x 8 sites has 16 x 8: give float64"):
             slab.gathered(fields)
     with pytest.raises(ValueError, match=r"give float64 of shape \(3, 16, 8\)"):
-        slab.scattered(np.zeros((2, 16, 8)), 3)
+        slab.scattered(np.zeros((2, 16, 8)), (3,))
     with pytest.raises(ValueError, match="a reach of 0 rows"):
         SlabForces(Given(), slab, 0)
 
