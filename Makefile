@@ -42,9 +42,9 @@ figures: $(VENV)/.installed
 	@test -f config/$(STUDY).yaml || { echo "config/$(STUDY).yaml does not exist: STUDY=name names a file of config/"; exit 1; }
 	$(BIN)/snakemake --cores $(CORES) figures --configfile config/$(STUDY).yaml
 
-# Several processes of one thread each: tests of one group, which share a finished study, stay in one.
+# Several processes of one thread each; how tests are shared out is in tests/conftest.py.
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder
 
 fuzz: $(VENV)/.installed
 	$(BIN)/python -m tests.faults.fuzz 1700

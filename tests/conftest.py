@@ -32,16 +32,25 @@ def configuration(regime: str, kind: str, shape: tuple[int, int], seed: int = 0)
     return amplitude * sign * Lattice.square(*shape).stagger() + rng.normal(scale=0.15 * amplitude, size=shape)
 
 
-# Fixtures that take minutes: tests that share one run in one process, and first, as they are the longest.
-SHARED = {"finished": "smoke", "study": "smoke", "general": "general"}
+# Files whose tests take minutes, the longest first; those of one name share a finished study, and so a process.
+LONG = {"test_generality.py": "general", "test_smoke.py": "smoke", "test_faults.py": "smoke"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin reads the groups
 def pytest_collection_modifyitems(items):
-    for item in items:
-        for fixture in sorted(SHARED.keys() & set(item.fixturenames)):
-            item.add_marker(pytest.mark.xdist_group(SHARED[fixture]))
-    items.sort(key=lambda item: not SHARED.keys() & set(item.fixturenames))
+    items.sort(key=lambda item: list(LONG).index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Tests of a file run in one process, and those of files that share a study."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return LONG.get(path.rpartition("/")[2], path)
+
+    return ByFile(config, log)
 
 
 @pytest.fixture
