@@ -76,3 +76,17 @@ def test_the_files_of_the_page_on_extending_run_as_they_stand_there(general):
     (general.folder / "my_observable.py").write_text(files["my_observable.py"] + "\n# edited\n")
     planned = general.snakemake("--configfile", "my_study.yaml", "-n").stdout
     assert re.search(r"^trajectory +\d", planned, re.M) and not re.search(r"^(train|label|sample_quench) +\d", planned, re.M)
+
+
+def test_a_model_that_is_not_what_it_says_stops_the_study_at_its_first_job(general):
+    text = (DOCS / "extending.md").read_text()
+    model = re.search(r"```python\n# my_model.py\n(.*?)```", text, re.S)[1]
+    (general.folder / "wrong.py").write_text(
+        model.replace("return self.g * density.occupation", "return 1.1 * self.g * density.occupation")
+    )
+    (general.folder / "wrong.yaml").write_text('study: wrong\nmodel: {class: "wrong.py:Anharmonic"}\n')
+    done = general.snakemake("--configfile", "wrong.yaml", "--", "results/wrong/data/samples/random.nc")
+    assert done.returncode != 0
+    last = done.stdout.strip().splitlines()[-1]
+    assert re.match(r"check_model: Anharmonic: the force at .* but minus the gradient of the energy is", last), done.stdout[-1500:]
+    assert not (general.folder / "results" / "wrong" / "data" / "samples").exists()
