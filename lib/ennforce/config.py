@@ -75,12 +75,6 @@ class Study(Section):
         dict[str, Swept], Field(description="values by dotted key, as model.g: [1.4, 1.5]; one study for each combination")
     ] = Field(default_factory=dict)
     seed: Annotated[int, Field(ge=0, lt=2**32, description="of everything random")] = 1
-    observables: Annotated[
-        list[str], Field(description="beside those of every study: path/file.py:NAME of your own, or an installed entry point")
-    ] = Field(default_factory=list)
-    figures: Annotated[list[str], Field(description="files of figures of your own, beside those of every study")] = Field(
-        default_factory=list
-    )
     model: settings_of(DEFAULT) = settings_of(DEFAULT)()  # type: ignore[valid-type]
     solver: Solver = Solver()
     bath: Bath = Bath()
@@ -96,6 +90,12 @@ class Study(Section):
     divergence: Divergence = Divergence()
     analysis: Analysis = Analysis()
     frontier: Frontier = Frontier()
+    observables: Annotated[
+        list[str], Field(description="beside those of every study: path/file.py:NAME of your own, or an installed entry point")
+    ] = Field(default_factory=list)
+    figures: Annotated[list[str], Field(description="files of figures of your own, beside those of every study")] = Field(
+        default_factory=list
+    )
     checkpoint_seconds: Annotated[NonNegative, Field(description="between checkpoints; changes no result")] = 30.0
 
     def runs(self) -> dict[str, tuple[Run, Bath]]:

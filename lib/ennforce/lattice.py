@@ -86,7 +86,7 @@ class Lattice:
     @property
     def is_square(self) -> bool:
         """Whether this is the square lattice, for which some networks and drawings are made."""
-        return self.dimension == 2 and np.array_equal(self.basis, np.eye(2))
+        return self.dimension == 2 and np.array_equal(self.basis @ self.basis.T, np.eye(2))
 
     @property
     def point_group(self) -> PointGroup:

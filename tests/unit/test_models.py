@@ -50,7 +50,7 @@ def test_a_users_model_is_found_checked_and_studied(quartic):
         ({"K": -1.0}, "model.K = -1.0: input should be greater than 0"),
         ({"k": 1.0}, "model.k is not a setting: allowed here are name, class, lattice"),
         ({"lattice": "kagome"}, "model.lattice = 'kagome': input should be 'chain', 'square', 'triangular' or 'cubic'"),
-        ({"lattice": "cubic"}, "data.shape = [48, 48], large.shape = [128, 128]"),
+        ({"lattice": "cubic"}, "network reaches 14 sites, but data.shape = [14, 14, 14] is shorter than twice that"),
     ],
 )
 def test_its_settings_have_bounds_and_names(quartic, settings, message):

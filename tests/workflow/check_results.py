@@ -37,7 +37,7 @@ def provenance_problems(study: Path) -> list[str]:
             found.append(f"{path} does not tell the model's parameters")
         parents = json.loads(facts["parents"])
         first = "samples" in inside.parts or (inside.parts[0] == "trajectories" and "kpm" in path.name)
-        first |= path.name in ("start.nc", "barrier.json")  # made from the settings alone
+        first |= path.name in ("start.nc", "barrier.json", "model_check.json")  # made from the settings alone
         if not parents and not first:
             found.append(f"{path} does not tell what it was made from")
         for parent, digest in parents.items():
