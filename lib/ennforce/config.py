@@ -207,9 +207,9 @@ class Study(Section):
         lists = {"frontier.models": self.frontier.models, "frontier.efficiency_models": self.frontier.efficiency_models}
         for key, names in lists.items():
             if self.frontier.model_fields_set and not self.usable(names):
-                raise ValueError(
-                    f"none of {key} ({', '.join(names)}) can learn this model's force, as for {next(iter(names))}: {why}"
-                )
+                first = next(iter(names))
+                why = self.refusal(self.frontier.models[first].kind)
+                raise ValueError(f"none of {key} ({', '.join(names)}) can learn this model's force; as to {first}, {why}")
         every = {"network": self.network, **{f"frontier.models.{name}": model for name, model in self.frontier.models.items()}}
         odd = [name for name, one in every.items() if one.kind == "enn_energy" and not one.mixed]
         if odd and self.odd:
