@@ -162,7 +162,7 @@ class NetworkForces:
     """Forces from a trained network: its electronic part plus the model's exact classical part, O(N).
 
     Works on any torus of even lengths not smaller than twice the receptive radius; ``model`` is the lattice model of training. The
-    electronic part never exceeds ``model.largest_force``.
+    electronic part never exceeds the ``largest_force`` of the model of training.
     On a ``device`` other than the processor, fields may be tensors there, and then forces are too.
     """
 
@@ -249,7 +249,7 @@ class NetworkForces:
                 f"the network overflows on fields up to {float(tensor.abs().max()):.3g}, far beyond those it was trained on: use "
                 f"smaller fields, or ExactForces"
             )
-        if self.target == "electronic" and self.model.largest_force < np.inf:
+        if self.target == "electronic" and self._origin.largest_force < np.inf:
             self._bound(forces)
         return (forces, tensor) if isinstance(fields, torch.Tensor) else (forces.cpu().numpy(), tensor.cpu().numpy())
 
@@ -258,7 +258,7 @@ class NetworkForces:
 
         By length, so that every symmetry is kept.
         """
-        largest, axis = self.model.largest_force, -1 - self.model.lattice.dimension
+        largest, axis = self._origin.largest_force, -1 - self.model.lattice.dimension
         if self.model.components == 1:
             forces.clamp_(-largest, largest)
         else:

@@ -361,8 +361,8 @@ def test_divergence_starts_where_the_quenches_do(tmp_path, monkeypatch, order):
     model, bath = holstein("default", (8, 8), 0.1), {**Bath(temperature=0.1).model_dump(), "initial_order": order}
     monkeypatch.setattr(script.NetworkForces, "load", lambda folder, model: script.KPMForces(model, 1e-3))
     starts = []
-    run = script.Langevin.run
-    monkeypatch.setattr(script.Langevin, "run", lambda self, state, *rest: starts.append(state) or run(self, state, *rest))
+    run = Langevin.run
+    monkeypatch.setattr(Langevin, "run", lambda self, state, *rest: starts.append(state) or run(self, state, *rest))
     node = Node(
         rule="divergence", input={"model": [__file__]}, wildcards={}, threads=1, log=str(tmp_path / "x.log"), study="a",
         output={"distances": str(tmp_path / "d.nc"), "rates": str(tmp_path / "r.json")}, checkpoint_seconds=30.0,

@@ -150,7 +150,8 @@ def test_typed_networks_are_local_and_any_tiling_agrees():
 
 def test_forces_of_a_spin_network_are_the_networks_and_the_models_own():
     model = Kondo(Lattice.square(10, 10), temperature=0.2, A=2.0, H_z=0.1)
-    network = TypedNetwork(Architecture("typed", field_type=str(model.field_type), width=1, depth=2))
+    # Small enough to stay below the largest force that electrons can exert.
+    network = TypedNetwork(Architecture("typed", field_type=str(model.field_type), width=1, depth=2), force_scale=0.05)
     spins = np.random.default_rng(0).normal(size=(2, 3, 10, 10))
     with torch.no_grad():
         expected = network.on_torus(torch.as_tensor(spins, dtype=torch.float32)).double().numpy()

@@ -55,8 +55,8 @@ def small(kind: str) -> ForceNetwork:
 
 
 def test_every_kind_is_tested():
-    # TypedNetwork, for fields of any type, has tests of its own in tests/physics.
-    assert [*SMALL, "typed"] == list(KINDS) and list(SMALL) == list(REACH)
+    # Those for fields of any type have tests of their own in tests/physics.
+    assert [*SMALL, "typed", "typed_energy"] == list(KINDS) and list(SMALL) == list(REACH)
 
 
 def test_forces_of_the_inner_sites(network):

@@ -35,7 +35,7 @@ def own_kind(monkeypatch):
 
 
 def test_a_new_kind_is_saved_and_loaded(own_kind, tmp_path):
-    network = build(Architecture("own", width=1, depth=1), 0.7, 0.4)
+    network = build(Architecture("own", width=1, depth=1), 0.7, 0.05)
     model = Holstein(Lattice.square(8, 8), temperature=0.1)
     save_model(tmp_path, network, {"model": model.parameters(), "target": "electronic"})
     loaded, facts = load_model(tmp_path)
@@ -156,7 +156,7 @@ def test_odd_and_even_features_are_kept_where_the_field_has_odd_terms():
 def test_a_network_of_a_chain_is_saved_loaded_and_used(kind, field, tmp_path):
     torch.manual_seed(0)
     model = Holstein(Lattice.chain(40), temperature=0.1, chemical_potential=0.0 if field == "A1o" else 0.1)
-    network = build(Architecture(kind, "chain", f"1x{field}", width=2, depth=2, first_radius=1), 0.7, 0.4)
+    network = build(Architecture(kind, "chain", f"1x{field}", width=2, depth=2, first_radius=1), 0.7, 0.05)
     save_model(tmp_path, network, {"model": model.parameters(), "target": "electronic"})
     forces = NetworkForces.load(tmp_path, model)
     fields = np.random.default_rng(0).normal(size=(3, 40))

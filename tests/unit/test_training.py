@@ -136,7 +136,7 @@ def test_total_force_is_electronic_plus_elastic():
 
 
 def test_the_published_choice_of_learning_the_total_force_gives_the_same_interface():
-    network = EquivariantNetwork(SMALL)
+    network = EquivariantNetwork(SMALL, 1.0, 0.05)  # below the largest force that electrons can exert
     fields = samples(2).fields[:, 0].astype(float)
     total, electronic = NetworkForces(network, MODEL, "total"), NetworkForces(network, MODEL, "electronic")
     np.testing.assert_allclose(electronic.forces(fields) - total.forces(fields), MODEL.classical_forces(fields), atol=1e-6)

@@ -31,7 +31,7 @@ def require_whole(folder: Path) -> dict:
     assert metrics["equivariance_error"] < 1e-5 and metrics["expansion_error"] < 1e-5
     assert summary["comparison"]["verdict"] in ("equivalent", "different", "cannot tell")
     for kind in ("random", "quench"):
-        assert 0 < metrics["errors"][kind]["relative"] < 2
+        assert 0 < metrics["errors"][kind]["relative"] < 10
     figures = list((folder / "figures").glob("*.png"))
     assert len(figures) >= 10 and all(path.stat().st_size > 5000 for path in figures)
     assert "point group" in (folder / "models" / "enn" / "card.md").read_text()

@@ -63,7 +63,7 @@ def test_an_impossible_configuration_ends_in_one_line(project, content, message)
 def test_a_figure_that_there_is_not_is_refused_with_the_nearest(project):
     done = project.smoke("-n", targets=("results/smoke/figures/grwth.svg",))
     assert done.returncode != 0
-    assert done.stdout.splitlines()[-1].startswith("error: there is no figure grwth; did you mean growth? (the figures are ")
+    assert done.stdout.splitlines()[-1].startswith("error: there is no figure grwth; did you mean growth? (this study's ")
     done = project.smoke("-n", "--quiet", "host", targets=("results/smoke/figures/symmetry.png", "results/smoke/figures/movie.gif"))
     assert done.returncode == 0 and "movie name=movie" in done.stdout, done.stdout[-2000:]
 
