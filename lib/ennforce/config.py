@@ -158,11 +158,9 @@ class Study(Section):
     @model_validator(mode="after")
     def measurable(self) -> Study:
         if self.observables:
-            # Heavier than the rest, and needed for observables of one's own alone.
-            from ennforce.observables import Observer, observables_of, own_observables
+            from ennforce.observables import try_observables  # heavier than the rest: only for observables of one's own
 
-            model = self.model.build([SMALL] * self.model.dimension)
-            Observer(model, (*observables_of(model, self.bath.dynamics), *own_observables(self.observables, model)))
+            try_observables(self.observables, self.model.build([SMALL] * self.model.dimension), self.bath.dynamics)
         return self
 
     @model_validator(mode="after")

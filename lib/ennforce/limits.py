@@ -53,7 +53,7 @@ def reach(network: Settings) -> int:
 
 def problems(study: Study) -> list[str]:
     """Why a study of valid settings cannot run to its end: of every kind of reason the first, in one line."""
-    kinds = [too_short, unstable]
+    kinds = [too_short, unstable, unordered]
     found = [list(kind(study)) for kind in kinds]
     if not found[0]:  # or the runs cannot be made
         found += [list(kind(study)) for kind in (beyond_reach, unmeasurable, too_many_jobs, too_costly)]
@@ -142,6 +142,16 @@ def unstable(study: Study) -> Iterator[str]:
         if dt >= bound:
             least = "2/omega" if dynamics == "langevin" else "2 m gamma/k"
             yield f"{key} = {dt:g} is not below {least} = {bound:.3g} of the stiffest lattice wave: every run diverges; use less"
+
+
+def unordered(study: Study) -> Iterator[str]:
+    """A start with order must be one that can be written as fields."""
+    starts = {"bath.initial_order": study.bath.initial_order}
+    starts |= {f"variants.{name}.initial_order": variant.initial_order for name, variant in study.variants.items()}
+    try:
+        study.lattice_model.order.pattern()
+    except ValueError as error:
+        yield from (f"{key} = {order:g}: {error}" for key, order in starts.items() if order)
 
 
 def largest_step(model: Any, bath: Any) -> float | None:

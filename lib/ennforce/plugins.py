@@ -32,19 +32,16 @@ def asked_for(name: str, group: str, known: Iterable[str], what: str) -> Any:
     installed = {point.name: point for point in entry_points(group=group)}
     if name not in installed:
         every = {*known, *installed}
-        raise ValueError(
-            f"{what} {name!r} is unknown{nearest(name, every)}: choose one of {', '.join(sorted(every))}, or name the file of "
-            f"your own, path/file.py:NAME"
-        )
+        choice = f"choose one of {', '.join(sorted(every))}, or name" if every else "name"
+        raise ValueError(f"{what} {name!r} is unknown{nearest(name, every)}: {choice} the file of your own, path/file.py:NAME")
     return installed[name].load()
 
 
 def module_of(path: Path, what: str) -> ModuleType:
     """What a file of a user's defines; raises ValueError, in one line, where there is none, or it cannot be run."""
     if not path.is_file():
-        raise ValueError(
-            f"the file {path} of a {what} does not exist: give its path from {Path.cwd().name}/, where the study is run"
-        )
+        place = f"{Path.cwd().name}/, where the study is run"
+        raise ValueError(f"{path}, the file of your own {what}, does not exist: give its path from {place}")
     return _run(path, path.stat().st_mtime_ns)
 
 

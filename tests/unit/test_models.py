@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ennforce import figures
 from ennforce.checking import check_model
 from ennforce.config import ConfigError, load_study
 from ennforce.lattice import Lattice
@@ -94,6 +95,60 @@ def test_a_users_model_takes_no_name_of_the_package(tmp_path):
     with pytest.raises(ConfigError, match="rename your class"):
         load_study({"model": {"class": f"{path}:Holstein"}})
     assert MODELS["holstein"] is Holstein
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"observables": ["own.py:X"]}, "own.py:X is no observable: make it an"),
+        ({"observables": ["own.py:SAME"]}, "two observables are called order: rename one of them"),
+        ({"observables": ["own.py:fails"]}, "own.py:fails fails for Holstein (RuntimeError: no): mend it"),
+        (
+            {"observables": ["own.py:SHAPE"]},
+            "own.py:SHAPE cannot be measured (ValueError: observable shape has shape (2, 8, 8), not",
+        ),
+        ({"observables": ["none.py:X"]}, "none.py, the file of your own observable, does not exist"),
+        ({"observables": ["own.py:Y"]}, "own.py holds no Y: it defines fails, Half"),
+        ({"observables": ["thing"]}, "observable 'thing' is unknown: name the file of your own"),
+        ({"network": {"kind": "own.py:Half"}}, "own.py:Half lacks multiply_adds, receptive_radius, response"),
+        ({"network": {"kind": "own.py:fails"}}, "own.py:fails is no kind of network: let the class inherit"),
+        ({"network": {"kind": "none.py:A"}}, "none.py, the file of your own network kind, does not exist"),
+        ({"network": {"kind": "en"}}, "network.kind = 'en': input should be one of enn,"),
+        ({"model": {"name": "kondo"}}, "it has no features that rotate as 1xA1l1o does: choose typed or typed_energy"),
+        (
+            {"model": {"name": "kondo", "lattice": "triangular"}, "network": {"kind": "typed"}, "bath": {"initial_order": 0.5}},
+            "bath.initial_order = 0.5: the chirality is not linear in the fields: set initial_order to 0",
+        ),
+    ],
+)
+def test_what_a_study_cannot_have_of_its_own_is_refused_in_one_line(tmp_path, monkeypatch, content, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(
+        "from ennforce.networks import ForceNetwork\nfrom ennforce.observables import Observable\nX = 3\n"
+        "def fails(model):\n    raise RuntimeError('no')\n"
+        "SAME = Observable('order', lambda m: m.over_sites(m.fields), 'a name that is taken')\n"
+        "SHAPE = Observable('shape', lambda m: m.fields, 'a number for each site')\n"
+        "class Half(ForceNetwork):\n    pass\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_study(content)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("own.py", "def draw(", "own.py, line 1: '(' was never closed: mend the figure's file"),
+        ("own.py", "X = 1", "own.py is no figure, for it lacks CAPTION, CATEGORY, TARGETS"),
+        ("growth.py", "X = 1", "growth.py has the name of a figure that there is, growth: rename the file"),
+        ("own.txt", "", "own.txt does not exist, or its name does not end in .py"),
+    ],
+)
+def test_what_is_no_figure_is_refused_in_one_line(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError) as caught:
+        figures.table([str(tmp_path / name)])
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_parameters_from_elsewhere_import_nothing(tmp_path):
