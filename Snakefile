@@ -52,6 +52,7 @@ else:
     include: "workflow/rules/checks.smk"
     include: "workflow/rules/figures.smk"
     include: "workflow/rules/alternatives.smk"
+    include: "workflow/rules/others.smk"
 
     if "frontier" not in LEFT_OUT:
 
