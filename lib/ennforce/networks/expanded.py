@@ -34,12 +34,12 @@ class ExpandedNetwork(nn.Module):
         super().__init__()
         self.inset = network.architecture.radius
         with torch.no_grad():
-            into, back = network.activation.bases(network.embed.channels_out)
+            into, back = network.activation.bases()
             self.embed = _first(network.embed, into, into / network.field_scale)
             self.blocks = nn.ModuleList(_plain(cast(EquivariantConv, b), into, back, into) for b in network.blocks)
             scaled = network.force_scale * torch.eye(network.readout.channels_out)
             self.readout = _plain(network.readout, scaled, back, scaled)
-        self.pointwise = network.activation.pointwise
+        self.pointwise = network.activation.single
         self.requires_grad_(False)
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:

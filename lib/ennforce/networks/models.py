@@ -2,66 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, cast
+from typing import cast
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from ennforce.networks.base import Architecture, ForceNetwork
 from ennforce.networks.expanded import expand
-from ennforce.networks.layers import EquivariantConv, SeparableConv, torus_pad, trimmed
+from ennforce.networks.layers import EquivariantConv, SeparableConv, point_group, torus_pad, trimmed
 from ennforce.networks.native import native
+from ennforce.networks.nonlinearities import Pointwise
 from ennforce.networks.wide import WideConv
 from ennforce.symmetry import FieldType
-
-
-class PairActivation(nn.Module):
-    """SiLU on odd and even regular features joined to the regular representation of group x Z2.
-
-    With odd o and even e, the Z2 swaps (e + o) and (e - o): a pointwise function of these commutes with everything. Smooth, and
-    it makes products of odd features, which an odd function of odd features alone cannot.
-    """
-
-    pointwise = staticmethod(functional.silu)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        odd, even = features.chunk(2, dim=1)
-        plus, minus = self.pointwise(even + odd), self.pointwise(even - odd)
-        return torch.cat([plus - minus, plus + minus], dim=1)
-
-    @staticmethod
-    def bases(channels: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Matrices into the basis of the pointwise function, (o, e) -> (e + o, e - o), and back from its values."""
-        one = torch.eye(channels // 2)
-        into = torch.cat([torch.cat([one, one], 1), torch.cat([-one, one], 1)])
-        return into, into.T.contiguous()
-
-
-class OddActivation(nn.Module):
-    """tanh on odd regular features: the smallest choice that keeps the force odd."""
-
-    pointwise = staticmethod(torch.tanh)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return self.pointwise(features)
-
-    @staticmethod
-    def bases(channels: int) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.eye(channels), torch.eye(channels)
-
-
-class EvenActivation(nn.Module):
-    """SiLU on even regular features: an even field makes no odd ones."""
-
-    pointwise = staticmethod(functional.silu)
-    bases = staticmethod(OddActivation.bases)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return self.pointwise(features)
-
-
-Activation: TypeAlias = PairActivation | OddActivation | EvenActivation
 
 
 class EquivariantNetwork(ForceNetwork):
@@ -87,8 +39,7 @@ class EquivariantNetwork(ForceNetwork):
             for _ in range(a.depth)
         )
         self.readout = EquivariantConv(a.lattice, hidden, field, 0)
-        activations: dict[str, type[Activation]] = {"oe": PairActivation, "o": OddActivation, "e": EvenActivation}
-        self.activation = activations[hidden_parities(field, a.mixed)]()
+        self.activation = Pointwise(point_group(a.lattice), hidden)
 
     @property
     def body_radius(self) -> int:

@@ -7,7 +7,7 @@ itself; where it carries an irrep, only invariants and Clebsch-Gordan couplings 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -44,7 +44,8 @@ class Pointwise(Nonlinearity):
     """Functions of single channels on permuted scalars: SiLU on even ones, tanh on odd ones, SiLU on pairs of both.
 
     An odd o and an even e of the same label and number of copies make a permutation of group x Z2, which swaps e + o and e - o:
-    any function of these is allowed, and makes products of odd features. Raises ValueError for irreps and degrees l > 0.
+    any function of these is allowed, and makes products of odd features, which odd features alone cannot. Raises ValueError for
+    irreps and degrees l > 0.
     """
 
     def __init__(self, group: PointGroup, field_type: FieldType) -> None:
@@ -53,14 +54,39 @@ class Pointwise(Nonlinearity):
             if not is_permutation(term.label) or term.degree:
                 raise ValueError(f"a pointwise function breaks the symmetry of {term}: use Gated, or regular features with l = 0")
         self.partners = dict(_partners(field_type))
+        paired = {*self.partners, *self.partners.values()}
+        self.alone = {n: self._function(t.parity) for n, t in enumerate(field_type.terms) if n not in paired}
+
+    @staticmethod
+    def _function(parity: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        return torch.tanh if parity < 0 else functional.silu
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        parts = self.split(features)
-        results = [torch.tanh(x) if t.parity < 0 else functional.silu(x) for x, t in zip(parts, self.in_type.terms, strict=True)]
+        parts = list(features.split(self.dims, dim=1))
+        for n, function in self.alone.items():
+            parts[n] = function(parts[n])
         for odd, even in self.partners.items():
             plus, minus = functional.silu(parts[even] + parts[odd]), functional.silu(parts[even] - parts[odd])
-            results[odd], results[even] = plus - minus, plus + minus
-        return self.join(results, features)
+            parts[odd], parts[even] = plus - minus, plus + minus
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+    @property
+    def single(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The one function of all channels in the basis of ``bases``; raises ValueError where terms need different ones."""
+        functions = {*self.alone.values(), *([functional.silu] if self.partners else [])}
+        if len(functions) != 1:
+            raise ValueError(f"no one function acts on all channels of {self.in_type}")
+        return functions.pop()
+
+    def bases(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Matrices (C, C) into the basis in which ``single`` acts, where pairs are e + o and e - o, and back from its values."""
+        into = torch.eye(sum(self.dims))
+        starts = [sum(self.dims[:n]) for n in range(len(self.dims))]
+        for odd, even in self.partners.items():
+            one, o, e = torch.eye(self.dims[odd]), starts[odd], starts[even]
+            rows, columns = slice(o, o + len(one)), slice(e, e + len(one))
+            into[rows, columns], into[columns, rows] = one, -one
+        return into, into.T.contiguous()
 
 
 class Saturated(Nonlinearity):
