@@ -150,6 +150,11 @@ SOLVER = {"margin": STUDY.solver.spectral_margin, "method": STUDY.solver.method}
 # What captions call the order of the study's model.
 MODEL = from_parameters(STUDY.model_parameters(STUDY.large.shape))
 WORDS = {"order": MODEL.order.name, "wave_vector": MODEL.order.wave_vector_label}
+config["words"] = {
+    **WORDS,
+    "law": MODEL.order.growth_law,
+    "dynamics": MODEL.space.chosen(STUDY.bath.dynamics),
+}
 FIGURES = {name: entry for name, entry in EVERY_FIGURE.items() if entry.stage not in LEFT_OUT}
 config["captions"] = {name: entry.caption.format(**WORDS) for name, entry in FIGURES.items()}
 
