@@ -16,7 +16,7 @@ def main(node: Node) -> None:
     amplitude = ordered_amplitude(potential, model.ordered_guess())
     result: dict = {"amplitude": amplitude, "temperature": temperature, "walls": {}}
     for name, (sign, site) in walls(model.lattice).items():
-        path = flip_path(potential, model.lattice, sign, site, amplitude, POINTS)
+        path = flip_path(potential, model.order.pattern(), sign, site, amplitude, POINTS)
         result["walls"][name] = {
             "field": path.values.tolist(),
             "energy": path.energies.tolist(),

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     bath = Bath(**{**read_json(options.model / "model.json")["bath"], **options.bath}).model_dump()
     observed = log_spaced_steps(1, options.steps, options.observations)
     kept = log_spaced_steps(max(1, options.steps // 100), options.steps, options.snapshots)
-    observer = Observer(model, observables_of(model, bath.get("dynamics")), bath["mass"])
+    observer = Observer(model, observables_of(model, bath["dynamics"]), bath["mass"])
     facts = {"model": model.parameters(), "bath": bath, "engine": "network", "seed": options.seed}
     weights = options.model / "weights.pt"
     # Named by all that decides the result, so that a state is never taken for another's.

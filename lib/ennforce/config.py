@@ -249,13 +249,14 @@ def load_study(content: dict) -> Study:
     except ValueError as error:
         raise ConfigError(str(error)) from None
     try:
-        return study.model_validate(_shaped(content, study, content.get("model") or {}))
+        return study.model_validate(_shaped(content, study))
     except ValidationError as error:
         raise ConfigError("; ".join(_one_line(problem, study) for problem in error.errors())) from None
 
 
-def _shaped(content: dict, study: type[Study], model: Any) -> dict:
+def _shaped(content: dict, study: type[Study]) -> dict:
     """The content with lattices of the model's dimension where it gives none: with about as many sites as the plane's defaults."""
+    model = content.get("model")
     lattice = model.get("lattice") if isinstance(model, dict) else None
     dimension = len(BASES.get(lattice, ((), ()))) if isinstance(lattice, str) else 2
     if dimension == 2:

@@ -78,11 +78,11 @@ def beyond_reach(study: Study) -> Iterator[str]:
     training then refuses data that are too small.
     """
     every, f = lattices(study), study.frontier
+    driving = [] if "conservation" in left_out(study) else study.usable(n for n in study.conservation.networks if n in f.models)
     used = [("network", study.network, every)]
     used += [
         (f"frontier.models.{name}", f.models[name], {key: every[key] for key in ("data.shape", "conservation.shape")})
-        for name in study.usable(name for name in study.conservation.networks if name in f.models)
-        if "conservation" not in left_out(study)
+        for name in driving
     ]
     if f.model_fields_set:
         timed = {key: shape for key, shape in every.items() if key.startswith(("data", "frontier"))}

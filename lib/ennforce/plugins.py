@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import inspect
 import sys
 from collections.abc import Iterable
 from importlib.metadata import entry_points
@@ -35,6 +36,15 @@ def asked_for(name: str, group: str, known: Iterable[str], what: str) -> Any:
         choice = f"choose one of {', '.join(sorted(every))}, or name" if every else "name"
         raise ValueError(f"{what} {name!r} is unknown{nearest(name, every)}: {choice} the file of your own, path/file.py:NAME")
     return installed[name].load()
+
+
+def require_complete(found: object, base: type, name: str, what: str) -> None:
+    """Raises ValueError unless what a user asked for by ``name``, some ``what``, inherits from ``base`` and lacks no method."""
+    home = f"{base.__module__.rpartition('.')[0]}.{base.__name__}"
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        raise ValueError(f"{name} is no {what}: let the class inherit from {home}")
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        raise ValueError(f"{name} lacks {', '.join(missing)}: see {home} for what each must return")
 
 
 def module_of(path: Path, what: str) -> ModuleType:

@@ -83,9 +83,6 @@ if "conservation" not in LEFT_OUT:
         script:
             "../../scripts/equilibrate.py"
 
-
-if "conservation" not in LEFT_OUT:
-
     rule conserve:
         """True energy along the trajectories of one driver."""
         input:
@@ -103,9 +100,6 @@ if "conservation" not in LEFT_OUT:
             seed=STUDY.seed,
         script:
             "../../scripts/conserve.py"
-
-
-if "conservation" not in LEFT_OUT:
 
     rule conservation:
         """Drift and kinetic temperature of every driver."""

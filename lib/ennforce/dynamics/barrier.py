@@ -20,7 +20,7 @@ class Potential(Protocol):
 
 @dataclass(frozen=True)
 class Path:
-    """Energies (points,), from the start's, at prescribed values (points,) of the staggered field of one site."""
+    """Energies (points,), from the start's, at prescribed values (points,) of the order of one site."""
 
     values: np.ndarray
     energies: np.ndarray
@@ -58,26 +58,26 @@ def ordered_amplitude(potential: Potential, guess: np.ndarray) -> float:
 
 
 def flip_path(
-    potential: Potential, lattice: Lattice, sign: np.ndarray, site: tuple[int, int], amplitude: float, points: int
+    potential: Potential, pattern: np.ndarray, sign: np.ndarray, site: tuple[int, int], amplitude: float, points: int
 ) -> Path:
-    """Energy while the site's staggered field is led from its side of the wall to the other, all others relaxed at every point.
+    """Energy while a site's order is led from its side of the wall to the other, all other fields relaxed at every point.
 
-    From the minimum near ``amplitude`` times ``sign`` (Ly, Lx), +-1 on the domains, to the value that the site has in the minimum
-    near the same domains with its sign reversed; where there is none but the start, to the opposite of ``amplitude``.
+    ``pattern`` (Ly, Lx) holds the fields of one domain, in units of the order, and ``sign`` (Ly, Lx) is +-1 on the domains. From
+    the minimum near ``amplitude`` times ``sign`` to the value that the site has in the minimum near the same domains with its sign
+    reversed; where there is none but the start, to the opposite of ``amplitude``.
     """
-    stagger = lattice.stagger()
     moved = sign.copy()
     moved[site] *= -1.0
-    fields, start = relaxed(potential, amplitude * sign * stagger)
-    flipped, _ = relaxed(potential, amplitude * moved * stagger)
-    first, last = (float(found[site] * stagger[site]) for found in (fields, flipped))
+    fields, start = relaxed(potential, amplitude * sign * pattern)
+    flipped, _ = relaxed(potential, amplitude * moved * pattern)
+    first, last = (float(found[site] * pattern[site]) for found in (fields, flipped))
     if abs(last - first) < 0.05 * amplitude:
         last = -sign[site] * amplitude
     values = np.linspace(first, last, points)
     energies = [0.0]
     for value in values[1:]:
         fields = fields.copy()
-        fields[site] = value * stagger[site]
+        fields[site] = value * pattern[site]
         fields, energy = relaxed(potential, fields, held=site)
         energies.append(energy - start)
     return Path(values, np.array(energies))

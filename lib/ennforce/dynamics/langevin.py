@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numba
 import numpy as np
@@ -94,7 +95,32 @@ class State:
         return self.holding({name: change(values) for name, values in self.arrays().items()})
 
 
-class Langevin:
+class Dynamics(ABC):
+    """Equations of motion of fields in a heat bath, driven by anything with ``forces(fields)``."""
+
+    SETTINGS: ClassVar[tuple[str, ...]]  # constants that the class takes, by their names in ``sections.Bath``
+
+    def __init__(self, force_field: ForceField, **constants: float) -> None:
+        self.force_field = force_field
+
+    @classmethod
+    def in_bath(cls, force_field: ForceField, bath: Mapping[str, Any], **changes: float) -> Self:
+        """With the constants of ``bath`` (``sections.Bath``), but for ``changes``."""
+        return cls(force_field, **{name: bath[name] for name in cls.SETTINGS} | changes)
+
+    @abstractmethod
+    def run(self, state: State, steps: int, recorder: Callable[[State], None] | None = None) -> State:
+        """Advance by ``steps`` steps, showing the state to ``recorder`` after each; returns the last state."""
+
+    @staticmethod
+    def following(state: State, steps: int) -> range:
+        """Numbers of the next ``steps`` steps; raises ValueError for fewer than none."""
+        if steps < 0:
+            raise ValueError(f"{steps} steps cannot be made: the run is over already, or count forwards")
+        return range(state.step + 1, state.step + steps + 1)
+
+
+class Langevin(Dynamics):
     """dQ = P/m dt,  dP = (F - gamma P) dt + sqrt(2 m gamma T) dW, with one force call a step.
 
     BAOAB (Leimkuhler and Matthews 2013) with its two half kicks joined into one, the "middle" scheme (Zhang et al. 2019): kick,
@@ -104,15 +130,12 @@ class Langevin:
     step, site) alone.
     """
 
-    def __init__(self, force_field: ForceField, *, mass: float, friction: float, temperature: float, dt: float) -> None:
-        require_bath(positive={"mass": mass, "dt": dt}, not_negative={"friction": friction, "temperature": temperature})
-        self.force_field = force_field
-        self.mass, self.friction, self.temperature, self.dt = mass, friction, temperature, dt
+    SETTINGS = ("mass", "friction", "temperature", "dt")
 
-    @classmethod
-    def in_bath(cls, force_field: ForceField, bath: Mapping[str, Any], **changes: float) -> Langevin:
-        """With the mass, friction, temperature and dt of ``bath`` (``sections.Bath``), but for ``changes``."""
-        return cls(force_field, **{name: bath[name] for name in ("mass", "friction", "temperature", "dt")} | changes)
+    def __init__(self, force_field: ForceField, *, mass: float, friction: float, temperature: float, dt: float) -> None:
+        super().__init__(force_field)
+        require_bath(positive={"mass": mass, "dt": dt}, not_negative={"friction": friction, "temperature": temperature})
+        self.mass, self.friction, self.temperature, self.dt = mass, friction, temperature, dt
 
     def run(self, state: State, steps: int, recorder: Callable[[State], None] | None = None) -> State:
         """Advance by ``steps`` steps, showing the state to ``recorder`` after each; returns the last state.
@@ -121,8 +144,7 @@ class Langevin:
         cannot be used (``checks``), and DivergenceError as soon as a field is NaN, infinite or absurdly large, naming the step and
         the cause (for tensors, whose device answers late, within ``device.CHECK_EVERY`` steps).
         """
-        if steps < 0:
-            raise ValueError(f"{steps} steps cannot be made: the run is over already, or count forwards")
+        following = self.following(state, steps)
         drift, damping = 0.5 * self.dt / self.mass, np.exp(-self.friction * self.dt)
         kick = np.sqrt(self.mass * self.temperature * (1.0 - damping**2))
         on_host = isinstance(state.fields, np.ndarray)
@@ -131,7 +153,7 @@ class Langevin:
         replicas, starts = counts if on_host else (torch.as_tensor(values, device=fields.device) for values in counts)
         advance = _kick_drift_bath_drift if on_host else device.kick_drift_bath_drift
         rows = (len(replicas), -1)
-        for step in range(state.step + 1, state.step + steps + 1):
+        for step in following:
             forces = checks.usable(self.force_field.forces(fields), fields)
             lost = advance(
                 fields.reshape(rows), momenta.reshape(rows), forces.reshape(rows),

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 
 from ennforce.dynamics import checks, device
 from ennforce.dynamics.device import CHECK_EVERY, RUNAWAY
-from ennforce.dynamics.langevin import DivergenceError, State, require_bath
+from ennforce.dynamics.langevin import DivergenceError, Dynamics, State, require_bath
 from ennforce.dynamics.noise import NOISE, counted, normal
 from ennforce.forces import Fields, ForceField
 
 
-class Overdamped:
+class Overdamped(Dynamics):
     """m gamma dQ = F dt + sqrt(2 m gamma T) dW, with one force call a step; there are no momenta.
 
     ``friction`` is the rate gamma of Langevin's equation and ``mass`` its m: only their product counts. The noise of a step is the
@@ -25,15 +24,12 @@ class Overdamped:
     function of (seed, replica, step, site) alone.
     """
 
-    def __init__(self, force_field: ForceField, *, mass: float, friction: float, temperature: float, dt: float) -> None:
-        require_bath(positive={"mass": mass, "friction": friction, "dt": dt}, not_negative={"temperature": temperature})
-        self.force_field = force_field
-        self.drag, self.temperature, self.dt = mass * friction, temperature, dt
+    SETTINGS = ("mass", "friction", "temperature", "dt")
 
-    @classmethod
-    def in_bath(cls, force_field: ForceField, bath: Mapping[str, Any], **changes: float) -> Overdamped:
-        """With the mass, friction, temperature and dt of ``bath`` (``sections.Bath``), but for ``changes``."""
-        return cls(force_field, **{name: bath[name] for name in ("mass", "friction", "temperature", "dt")} | changes)
+    def __init__(self, force_field: ForceField, *, mass: float, friction: float, temperature: float, dt: float) -> None:
+        super().__init__(force_field)
+        require_bath(positive={"mass": mass, "friction": friction, "dt": dt}, not_negative={"temperature": temperature})
+        self.drag, self.temperature, self.dt = mass * friction, temperature, dt
 
     def run(self, state: State, steps: int, recorder: Callable[[State], None] | None = None) -> State:
         """Advance by ``steps`` steps, showing the state to ``recorder`` after each; returns the last state, as ``Langevin.run``.
@@ -41,8 +37,7 @@ class Overdamped:
         Raises ValueError where the state or what the force field returns cannot be used (``checks``), and DivergenceError where a
         field is NaN, infinite or absurdly large (for tensors within ``device.CHECK_EVERY`` steps).
         """
-        if steps < 0:
-            raise ValueError(f"{steps} steps cannot be made: the run is over already, or count forwards")
+        following = self.following(state, steps)
         on_host = isinstance(state.fields, np.ndarray)
         fields, _, numbers = checks.owned(replace(state, momenta=None))
         drift, kick = self.dt / self.drag, 0.5 * np.sqrt(2.0 * self.temperature * self.dt / self.drag)
@@ -56,10 +51,10 @@ class Overdamped:
             return device.normal(state.seed, NOISE, rows[0], step, sites, rows[1]).reshape(fields.shape)
 
         last = noise(state.step)
-        for step in range(state.step + 1, state.step + steps + 1):
-            forces, following = checks.usable(self.force_field.forces(fields), fields), noise(step)
-            fields += drift * forces + kick * (last + following)
-            last = following
+        for step in following:
+            forces, upcoming = checks.usable(self.force_field.forces(fields), fields), noise(step)
+            fields += drift * forces + kick * (last + upcoming)
+            last = upcoming
             if (on_host or step % CHECK_EVERY == 0) and not bool((abs(fields) < RUNAWAY).all()):
                 raise DivergenceError(checks.why_lost(fields, forces, step, self.dt))
             state = replace(state, fields=fields, momenta=None, step=step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +11,12 @@ import numpy as np
 
 from ennforce import threads
 from ennforce.dynamics import checks
-from ennforce.dynamics.langevin import DivergenceError, State, require_bath
+from ennforce.dynamics.langevin import DivergenceError, Dynamics, State, require_bath
 from ennforce.dynamics.noise import LEAST_BLOCKS, NOISE, four_normals
 from ennforce.forces import ForceField
 
 
-class SpinDynamics:
+class SpinDynamics(Dynamics):
     """dS/dt = S x (B + b) - alpha S x [S x (B + b)] with noise <b_a(t) b_c(t')> = 2 alpha T / (1 + alpha^2) delta_ac delta(t - t').
 
     B = -dE/dS is what ``force_field.forces(fields)`` returns; only its part across S acts. ``damping`` is alpha, ``temperature``
@@ -25,15 +25,12 @@ class SpinDynamics:
     force calls. The noise is a function of (seed, replica, step, site, component) alone and acts in both (Stratonovich).
     """
 
-    def __init__(self, force_field: ForceField, *, damping: float, temperature: float, dt: float) -> None:
-        require_bath(positive={"dt": dt}, not_negative={"damping": damping, "temperature": temperature})
-        self.force_field = force_field
-        self.damping, self.temperature, self.dt = damping, temperature, dt
+    SETTINGS = ("damping", "temperature", "dt")
 
-    @classmethod
-    def in_bath(cls, force_field: ForceField, bath: Mapping[str, Any], **changes: float) -> SpinDynamics:
-        """With the damping, temperature and dt of ``bath`` (``sections.Bath``), but for ``changes``."""
-        return cls(force_field, **{name: bath[name] for name in ("damping", "temperature", "dt")} | changes)
+    def __init__(self, force_field: ForceField, *, damping: float, temperature: float, dt: float) -> None:
+        super().__init__(force_field)
+        require_bath(positive={"dt": dt}, not_negative={"damping": damping, "temperature": temperature})
+        self.damping, self.temperature, self.dt = damping, temperature, dt
 
     def run(self, state: State, steps: int, recorder: Callable[[State], None] | None = None) -> State:
         """Advance by ``steps`` steps, showing the state to ``recorder`` after each; returns the last state.
@@ -42,8 +39,7 @@ class SpinDynamics:
         Raises ValueError where the state or what the force field returns cannot be used, or spins are not of unit length, and
         DivergenceError where a field is not finite.
         """
-        if steps < 0:
-            raise ValueError(f"{steps} steps cannot be made: the run is over already, or count forwards")
+        following = self.following(state, steps)
         if not isinstance(state.fields, np.ndarray):
             raise ValueError("spins are advanced on the CPU alone: give arrays, not tensors")
         fields, _, numbers = checks.owned(state)
@@ -55,7 +51,7 @@ class SpinDynamics:
         blocks = (start.shape[2] + 3) // 4
         starts = np.array(state.first_blocks if len(state.first_blocks) == 3 else (0, blocks, 2 * blocks))
         predicted, middle = np.empty_like(start), np.empty_like(start)
-        for step in range(state.step + 1, state.step + steps + 1):
+        for step in following:
             settings = (self.dt, self.damping, strength, np.uint64(state.seed), numbers, step, starts)
             forces = checks.usable(self.force_field.forces(fields), fields)
             _rotated(start, start, forces.reshape(flat), predicted, middle, *settings)

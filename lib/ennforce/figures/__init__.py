@@ -39,8 +39,9 @@ class Entry:
     stage: str = ""
 
 
+REQUIRED = ("CAPTION", "CATEGORY", "TARGETS")
 # What a reader sees of a figure beside the drawing itself: a change there draws nothing again.
-TOLD = ("CAPTION", "CATEGORY", "TARGETS", "STAGE")
+TOLD = (*REQUIRED, "STAGE")
 
 
 def table(own: Sequence[str] = ()) -> dict[str, Entry]:
@@ -75,5 +76,5 @@ def _entry(path: Path) -> Entry:
     try:
         return Entry(**found)
     except TypeError:
-        missing = [name for name in TOLD[:3] if name.lower() not in found]
+        missing = [name for name in REQUIRED if name.lower() not in found]
         raise ValueError(f"{path} is no figure, for it lacks {', '.join(missing)}: see lib/ennforce/figures/__init__.py") from None

@@ -115,7 +115,9 @@ def _differences(axes, rows: list[dict]) -> None:
             bars = [[value - low], [high - value]]
             axes.errorbar(value, place, xerr=bars, fmt=look["marker"], ms=3.5, capsize=2, color=look["color"])
         if chosen:
-            axes.plot([], [], look["marker"], color=look["color"], ms=3.5, label=f"$t$: {start:g}–{chosen[0]['to']:.3g}")
+            times = f"{start:g}–{chosen[0]['to']:.3g}"  # short: three of them stand beside the panel's letter
+            label = times if axes.get_legend_handles_labels()[1] else f"$t$: {times}"
+            axes.plot([], [], look["marker"], color=look["color"], ms=3.5, label=label)
     axes.set_xscale("symlog", linthresh=1.0)
     axes.set_xticks([-10, -1, 0, 1, 10], ["-10", "-1", "0", "1", "10"])
     axes.set_yticks(range(len(names))[::-1], list(names.values()))

@@ -6,7 +6,6 @@ elsewhere names a model, and where that is not known yet it is refused.
 
 from __future__ import annotations
 
-import inspect
 import math
 import numbers
 
@@ -15,7 +14,7 @@ from ennforce.models.base import Hamiltonian
 from ennforce.models.holstein import Holstein
 from ennforce.models.kondo import Kondo
 from ennforce.models.peierls import Peierls
-from ennforce.plugins import asked_for
+from ennforce.plugins import asked_for, require_complete
 
 MODELS: dict[str, type[Hamiltonian]] = {"holstein": Holstein, "kondo": Kondo, "peierls": Peierls}
 PACKAGED = dict(MODELS)
@@ -42,10 +41,7 @@ def register(name: str) -> type[Hamiltonian]:
 
 def _require_whole(found: object, name: str) -> None:
     """Raise ValueError unless this is a class of models that can be made."""
-    if not (inspect.isclass(found) and issubclass(found, Hamiltonian)):
-        raise ValueError(f"{name} is no model: let the class inherit from ennforce.models.Hamiltonian")
-    if missing := sorted(getattr(found, "__abstractmethods__", ())):
-        raise ValueError(f"{name} lacks {', '.join(missing)}: see ennforce.models.Hamiltonian for what each must return")
+    require_complete(found, Hamiltonian, name, "model")
     settings = [key for key, what in vars(found).get("__annotations__", {}).items() if "ClassVar" not in str(what)]
     if settings and "__dataclass_params__" not in vars(found):
         raise ValueError(f"{name} has settings, but is no dataclass: write @dataclass(frozen=True) above it")

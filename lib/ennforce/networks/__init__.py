@@ -1,7 +1,5 @@
 """Force networks: the lattice-equivariant one, and those it is measured against."""
 
-import inspect
-
 from ennforce.networks.base import Architecture, ForceNetwork
 from ennforce.networks.cnn import AugmentedConvolutionalNetwork, ConvolutionalNetwork
 from ennforce.networks.conservative import EnergyNetwork, TypedEnergyNetwork
@@ -11,7 +9,7 @@ from ennforce.networks.gnn import MessagePassingNetwork
 from ennforce.networks.irrep_mlp import IrrepNetwork
 from ennforce.networks.models import EquivariantNetwork
 from ennforce.networks.typed import TypedNetwork
-from ennforce.plugins import asked_for
+from ennforce.plugins import asked_for, require_complete
 
 KINDS: dict[str, type[ForceNetwork]] = {
     "enn": EquivariantNetwork,
@@ -40,10 +38,7 @@ def register(name: str) -> str:
     if name in KINDS:
         return name
     found = asked_for(name, GROUP, KINDS, "network kind")
-    if not (inspect.isclass(found) and issubclass(found, ForceNetwork)):
-        raise ValueError(f"{name} is no kind of network: let the class inherit from ennforce.networks.ForceNetwork")
-    if missing := sorted(getattr(found, "__abstractmethods__", ())):
-        raise ValueError(f"{name} lacks {', '.join(missing)}: see ennforce.networks.ForceNetwork for what each must return")
+    require_complete(found, ForceNetwork, name, "kind of network")
     key = found.__name__.lower()
     if key in PACKAGED:
         raise ValueError(f"{name}: {key} is a kind of the package, by which saved networks know it: rename your class")

@@ -86,9 +86,6 @@ class TypedEnergyNetwork(Conservative, TypedNetwork):
         super().__init__(architecture, field_scale, force_scale)
         self._read_energies()
 
-    def expanded(self) -> nn.Module:
-        return self.eval().requires_grad_(False)
-
 
 class ExpandedEnergy(nn.Module):
     """The same forces for inference, as the gradient of a network of plain convolutions."""
