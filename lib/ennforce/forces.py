@@ -144,7 +144,7 @@ class LocalForces(_ElectronicForces):
 
     @classmethod
     def tuned(cls, model: Hamiltonian, fields: np.ndarray, rms: float = 1e-2) -> LocalForces:
-        """Of the least predicted cost at which the electronic force errs by ``rms`` of its standard deviation on ``fields``.
+        """The effort of least predicted cost at which the electronic force errs by ``rms`` of its standard deviation on ``fields``.
 
         fields: (..., *field_shape), a sample of what will come, compared there with verified solutions; some ten thousand sites are
         enough. Raises ValueError where no effort reaches it.

@@ -83,7 +83,7 @@ def _allowed(entry: dict, sections: dict) -> str:
 
 
 def _description(entry: dict) -> str:
-    """Of the entry, or of the first of its alternatives that has one."""
+    """The description of the entry, or of the first of its alternatives that has one."""
     found = [one["description"] for one in (entry, *entry.get("anyOf", [])) if "description" in one]
     return _one_line(found[0] if found else "")
 

@@ -254,7 +254,7 @@ Tolerance = Annotated[float, Field(ge=1e-8, le=0.1, description="largest error o
 
 
 class Comparison(Run):
-    """The same initial states driven by the network and by the solver, pair by pair: are the two dynamics equivalent (P9)?"""
+    """Pairs of quenches from one start, driven by the network and by the solver: are the two dynamics equivalent (P9)?"""
 
     shape: Shape = [64, 64]
     replicas: Annotated[int, Field(ge=2, description="pairs")] = 16

@@ -47,7 +47,7 @@ def combine(chunks: list[xr.Dataset], count: int, rng: np.random.Generator) -> x
 
 
 def pooled_error(errors: Sequence[Mapping]) -> dict[str, float | str]:
-    """Of several ``accuracy.force_error`` of equally many configurations: rms of the rms, largest of the largest."""
+    """One error from several ``accuracy.force_error`` of equally many configurations: rms of the rms, largest of the largest."""
     squares = {key: float(np.sqrt(np.mean([error[key] ** 2 for error in errors]))) for key in ("rms", "force_rms")}
     return {**errors[0], **squares, "largest": max(float(error["largest"]) for error in errors)}
 

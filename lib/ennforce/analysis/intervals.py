@@ -43,7 +43,7 @@ def verdict(low: float, high: float, margin: float) -> str:
 
 
 def members_needed(error: float, margin: float, members: int, claims: int = 1) -> int:
-    """Of how many members the interval would reach half a margin each way, so that equal things are found equivalent.
+    """How many members let the interval reach half a margin each way, so that equal things are found equivalent.
 
     ``error`` is the standard error with the present ``members``; of few of them it is itself uncertain.
     """

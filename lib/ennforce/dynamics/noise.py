@@ -70,7 +70,7 @@ def numbered(replicas: np.ndarray) -> np.ndarray:
 
 
 def counted(replicas: np.ndarray, first_blocks: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Of every row of numbers, one for each replica and each of ``first_blocks``: the replica's number, and the first block."""
+    """Replica's number and first block of every row of numbers, one for each replica and each of ``first_blocks``."""
     starts = np.asarray(first_blocks, dtype=np.int64)
     return np.repeat(replicas, len(starts)), np.tile(starts, len(replicas))
 

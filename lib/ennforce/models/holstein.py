@@ -68,7 +68,7 @@ class Holstein(Hamiltonian):
 
     @property
     def _ordered_stiffness(self) -> float:
-        """Of the wave that orders: neighbours move against each other where they can be staggered, else with each other."""
+        """Stiffness of the wave that orders: neighbours move against each other where they can be staggered, else together."""
         return self.K + (-1 if can_stagger(self.lattice) else 1) * len(self.lattice.neighbours) * self.kappa
 
     @property

@@ -96,7 +96,7 @@ class Peierls(Hamiltonian):
         return fields[..., None, :] if self.components == 1 else fields
 
     def _stretches(self, fields: np.ndarray) -> dict[Shift, tuple[np.ndarray, np.ndarray]]:
-        """Of every bond: stretch d (..., *shape) and unit vector e (components)."""
+        """Stretch d (..., *shape) and unit vector e (components) of every bond, by its shift."""
         vectors = self._vectors(fields)
         result = {}
         for shift in self.lattice.half_neighbours:

@@ -35,7 +35,7 @@ class Model(Section):
         return len(BASES[self.lattice])
 
     def parameters(self, shape: list[int]) -> dict:
-        """Of the model on a torus of ``shape``, as ``models.from_parameters`` takes them."""
+        """Parameters of the model on a torus of ``shape``, as ``models.from_parameters`` takes them."""
         values = self.model_dump(exclude={"lattice", "electron_temperature", "file"})
         lattice = {"name": self.lattice, "shape": list(shape)}
         return {**values, "temperature": self.electron_temperature, "lattice": lattice}

@@ -86,7 +86,7 @@ class ForceNetwork(nn.Module, ABC):
         return self.periodic_response(fields / self.field_scale) * self.force_scale
 
     def expanded(self) -> nn.Module:
-        """The same function, frozen and made fast for inference: fields with their halo to forces."""
+        """This network frozen and made fast for inference: a module from fields with their halo to forces."""
         return self.eval().requires_grad_(False)
 
     def describe(self) -> dict:

@@ -88,7 +88,7 @@ class TypedEnergyNetwork(Conservative, TypedNetwork):
 
 
 class ExpandedEnergy(nn.Module):
-    """The same forces for inference, as the gradient of a network of plain convolutions."""
+    """Forces of an ``enn_energy`` for inference, as the gradient of a network of plain convolutions."""
 
     def __init__(self, network: EnergyNetwork) -> None:
         super().__init__()

@@ -69,7 +69,7 @@ def assert_equivariant(
 
 
 def internal_elements(field_type: FieldType, rng: np.random.Generator) -> list[np.ndarray]:
-    """Of O(3), what the field feels: 1; -1 where a term is odd; with each, rotations drawn by ``rng`` where a term has l > 0."""
+    """Elements of O(3) that the field feels: 1; -1 where a term is odd; with each, rotations by ``rng`` where a term has l > 0."""
     rotations = [random_rotation(rng) for _ in range(RANDOM_ROTATIONS)] if any(term.degree for term in field_type.terms) else []
     signs = (IDENTITY, MINUS) if any(term.parity < 0 for term in field_type.terms) else (IDENTITY,)
     return [sign @ rotation for rotation in [IDENTITY, *rotations] for sign in signs]

@@ -83,7 +83,7 @@ class MessageConv(nn.Module):
 
     @property
     def multiply_adds(self) -> int:
-        """Of the dense convolution that is run, corners of its square included."""
+        """Multiply-adds per site of the dense convolution that is run, corners of its square included."""
         inputs, outputs = dimension(self.channels_in), dimension(self.channels_out)
         return inputs * outputs * (2 * RADIUS + 1) ** 2
 

@@ -25,7 +25,7 @@ def expand(network: EquivariantNetwork) -> nn.Module:
 
 
 class ExpandedNetwork(nn.Module):
-    """The same function for inference: plain convolutions and a pointwise activation, scales folded into the filters.
+    """An ``enn`` of full convolutions for inference: plain filters and a pointwise activation, scales folded into the filters.
 
     Features are kept in the basis in which the activation is pointwise (for mixed features even + odd and even - odd).
     """
@@ -52,7 +52,7 @@ class ExpandedNetwork(nn.Module):
 
 
 class ExpandedSeparable(nn.Module):
-    """The same for separable blocks: stencils, then one matrix a site."""
+    """An ``enn`` of separable convolutions for inference: in each block stencils, then one matrix per site."""
 
     def __init__(self, network: EquivariantNetwork) -> None:
         super().__init__()

@@ -47,7 +47,7 @@ class TensorProductLayer(nn.Module):
 
     @property
     def multiply_adds(self) -> int:
-        """As computed: weights on the first factor, then the coupling to the second."""
+        """Multiply-adds per site as they are computed: weights on the first factor, then the coupling to the second."""
         total = sum(weight.numel() * self.dims[label] for label, weight in self.linear.items())
         for name, (first, second, out) in self.paths.items():
             n, m, copies = self.copies_in[first], self.copies_in[second], len(self.linear[out])

@@ -107,7 +107,7 @@ class EquivariantConv(nn.Module):
         return self.dense_filter()
 
     def dense_filter(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The same without groups: filter (C_out, C_in, k, k)."""
+        """The plain filter (C_out, C_in, k, k) and bias (C_out,) of this layer as a convolution without groups."""
         weight, box = next(self.parameters()), (2 * self.radius + 1,) * self.dimension
         rows = []
         for o, dim_out in enumerate(self.dims_out):
@@ -157,7 +157,7 @@ class EquivariantConv(nn.Module):
         return self.convolve(features, filters, bias, groups=self.groups)
 
     def _by_kind(self, features: torch.Tensor) -> torch.Tensor:
-        """The same without the zeros: one convolution for each pair of terms, whose m share a filter, as one larger batch."""
+        """``forward`` without the filter's zeros: a convolution per pair of terms, whose m share a filter, as one larger batch."""
         parts = features.split(self.dims_in, dim=1)
         batch, inner = features.shape[0], [length - 2 * self.radius for length in features.shape[2:]]
         results = [features.new_zeros(batch, dim, *inner) for dim in self.dims_out]
@@ -171,7 +171,7 @@ class EquivariantConv(nn.Module):
         return joined if constant is None else joined + constant.view(-1, *(1,) * self.dimension)
 
     def on_torus(self, features: torch.Tensor) -> torch.Tensor:
-        """The same on a torus, (batch, C_in, *lattice) to (batch, C_out, *lattice)."""
+        """The convolution with periodic boundary, (batch, C_in, *lattice) to (batch, C_out, *lattice)."""
         return self(torus_pad(features, self.radius))
 
 

@@ -71,7 +71,7 @@ class EquivariantNetwork(ForceNetwork):
 
 
 def hidden_parities(field: FieldType, mixed: bool) -> str:
-    """Of the hidden features of ``enn``: "oe", "o", or "e" for an even field, of which odd features could only be zero."""
+    """Parities of the hidden features of ``enn``: "oe", "o", or "e" for an even field, whose odd features could only be zero."""
     if any(term.degree for term in field.terms):
         raise ValueError(f"network kind 'enn' has no features that rotate as those of {field} do: use kind 'typed'")
     parities = {term.parity for term in field.terms}

@@ -31,7 +31,7 @@ class Block(nn.Module):
         return trimmed(features, self.convolution.radius) + self.gate(self.convolution(self._products(features)))
 
     def on_torus(self, features: torch.Tensor) -> torch.Tensor:
-        """The same block with periodic boundary, features (batch, C, *lattice)."""
+        """The block with periodic boundary, on features (batch, C, *lattice)."""
         return features + self.gate(self.convolution(torus_pad(self._products(features), self.convolution.radius)))
 
     def _products(self, features: torch.Tensor) -> torch.Tensor:

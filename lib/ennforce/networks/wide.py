@@ -29,7 +29,7 @@ class FarSight(nn.Module):
 
 
 class WideConv(FarSight):
-    """The same of equivariant layers, from a field to hidden features; ``copies`` of the field are seen through far stencils."""
+    """``FarSight`` of equivariant layers, from a field to hidden features; ``copies`` of the field go through far stencils."""
 
     near: EquivariantConv
     far: EquivariantConv

@@ -113,7 +113,7 @@ class Samples:
         return len(self.fields)
 
     def weights(self) -> np.ndarray:
-        """Of each sample's squared error, (sample,): 1 / (its mean square force + floor), so that every size of field counts alike.
+        """Weights of the samples' squared errors, (sample,): 1 / (mean square force + floor): every size of field counts alike.
 
         The floor is (``FLOOR`` times the rms force of all samples)^2: forces weaker than that are as small as the errors of strong
         ones. The unweighted error would give a field of 0.05 times the typical force 1/400 of the weight.

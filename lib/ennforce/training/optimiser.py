@@ -33,7 +33,7 @@ class SOAP(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "every": every})
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """As of any optimiser; raises ValueError where settings or shapes are not those of these parameters."""
+        """Take over a state that ``state_dict`` gave; raises ValueError where settings or shapes are others."""
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         fixed = [{key: group[key] for key in ("betas", "eps", "every")} for group in self.param_groups]
         if fixed != [{key: group[key] for key in ("betas", "eps", "every")} for group in state_dict["param_groups"]]:
