@@ -1,4 +1,6 @@
-"""One chunk of replicas of a thermal quench, driven by the network or by KPM; observables are kept while it runs."""
+"""One chunk of replicas of a thermal quench, driven by one of three engines; observables are kept while it runs, and errors."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
@@ -7,10 +9,12 @@ import torch
 import xarray as xr
 
 from ennforce.accuracy import ReferenceForces
+from ennforce.auditing import Audit
+from ennforce.corrected import CorrectedForces, FollowingForces
 from ennforce.dynamics import Recorder, State, equally_spaced_steps, log_spaced_steps, quench
 from ennforce.forces import ForceField, NetworkForces
 from ennforce.io import provenance, write_dataset
-from ennforce.models import from_parameters
+from ennforce.models import Hamiltonian, from_parameters
 from ennforce.observables import Observer, observables_of, own_observables
 from ennforce.workflow import Node, run_node
 
@@ -19,29 +23,31 @@ def main(node: Node) -> None:
     p, bath, run = node.params, node.params["bath"], node.params["run"]
     model = from_parameters(p["model"])
     engine_name, chunk = node.wildcards["engine"], int(node.wildcards["chunk"])
-    device = "cuda" if engine_name == "network" and torch.cuda.is_available() else "cpu"
-    forces: ForceField
-    if engine_name == "kpm":
-        forces = ReferenceForces(model, p["tolerance"], margin=p["margin"], method=p["method"])
-    else:
-        forces = NetworkForces.load(Path(node.input["model"][0]).parent, model, device=device)
     replicas = np.arange(chunk * run["chunk"], min((chunk + 1) * run["chunk"], run["replicas"]))
-    # Both engines start from the same states. With common noise their trajectories stay together until chaos parts them; with
+    # All engines start from the same states. With common noise their trajectories stay together until chaos parts them; with
     # noise of their own their ensembles are independent samples.
     seed = node.seed(3, *map(ord, node.wildcards["run"]))
-    common = run.get("noise") == "common"
-    noise_seed = seed if common else node.seed(3, *map(ord, node.wildcards["run"] + engine_name))
+    noise_seed = seed if run.get("noise") == "common" else node.seed(3, *map(ord, node.wildcards["run"] + engine_name))
     spaced = log_spaced_steps if run["spacing"] == "log" else lambda first, last, count: equally_spaced_steps(last, count)
+    observed = spaced(1, run["steps"], run["observations"])
+    forces, audit, device = engine(node, model, observed, noise_seed)
     measured = (*observables_of(model, bath["dynamics"]), *own_observables(p["observables"], model))
     observer = Observer(model, measured, bath["mass"])
+
+    def observe(state: State) -> xr.Dataset:
+        found = observer(state.fields, state.momenta, state.replicas)
+        return found if audit is None else found.merge(audit(state.fields, state.replicas, state.step))
+
     recorder = Recorder(
-        lambda state: observer(state.fields, state.momenta, state.replicas),
-        spaced(1, run["steps"], run["observations"]),
+        observe,
+        observed,
         spaced(max(1, run["steps"] // 100), run["steps"], run["snapshots"]),
         bath["dt"],
         node.checkpoint,
         node.checkpoint_seconds,
         model.space.axes(model.lattice),
+        judge=(lambda record: None) if audit is None or engine_name == "corrected" else audit.check,
+        aligned=forces.aligned if isinstance(forces, CorrectedForces) else 1,
     )
     quench(
         forces, model, replicas, seed, bath, run["steps"], recorder,
@@ -55,6 +61,26 @@ def main(node: Node) -> None:
     dataset.attrs = provenance(node.parents, **facts, tolerance=p["tolerance"] if engine_name == "kpm" else "none")
     write_dataset(dataset, node.output["observables"])
     node.checkpoint.unlink(missing_ok=True)
+
+
+def engine(node: Node, model: Hamiltonian, observed: np.ndarray, seed: int) -> tuple[ForceField, Audit | None, str]:
+    """What drives the run, what audits it, and the device that it runs on."""
+    p, settings = node.params, node.params["settings"]
+    name = node.wildcards["engine"]
+    if name == "kpm":
+        return ReferenceForces(model, p["tolerance"], margin=p["margin"], method=p["method"]), None, "cpu"
+    device = "cuda" if name == "network" and torch.cuda.is_available() else "cpu"
+    network = NetworkForces.load(Path(node.input["model"][0]).parent, model, device=device)
+    audit = None
+    if "audit" in settings:
+        options = settings["audit"]
+        steps = observed[np.unique(np.linspace(0, len(observed) - 1, options["times"]).round().astype(int))]
+        solver = FollowingForces(model, options["accuracy"])
+        audit = Audit(network, solver, steps, options["share"], seed, node.audit_limit)
+    if name == "network":
+        return network, audit, device
+    options = settings["corrected"]
+    return CorrectedForces(network, FollowingForces(model, options["accuracy"]), options["share"], seed), audit, device
 
 
 def real_error(reference: ReferenceForces, snapshots: xr.DataArray, start: State) -> dict[str, float | str]:

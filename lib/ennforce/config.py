@@ -22,9 +22,11 @@ from ennforce.sections import (
     VARIANTS,
     WITHOUT_SPIN,
     Analysis,
+    Audit,
     Bath,
     Comparison,
     Conservation,
+    Corrected,
     Data,
     Divergence,
     Equilibrium,
@@ -81,6 +83,8 @@ class Study(Section):
     data: Data = Data()
     network: Network = Network()
     training: Training = Training()
+    audit: Audit = Audit()
+    corrected: Corrected = Corrected()
     large: Large = Large()
     variants: Annotated[dict[Name, Variant], Field(description="quenches that differ from the large one")] = VARIANTS
     comparison: Comparison = Comparison()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -30,6 +30,22 @@ class ForceField(Protocol):
     """What drives the dynamics: total forces from fields, same shape (..., *lattice.shape), in units of t per field unit."""
 
     def forces(self, fields: np.ndarray) -> np.ndarray: ...
+
+
+class Drawn(NamedTuple):
+    """Forces (replica, *field_shape) that hold on average over draws, and the ``variance`` of each component, (replica, *lattice)."""
+
+    forces: np.ndarray
+    variance: np.ndarray
+
+
+@runtime_checkable
+class NoisyForceField(Protocol):
+    """A force field whose forces are random, with the right mean: a dynamics with a thermostat takes their noise off that."""
+
+    def drawn(self, fields: np.ndarray, step: int, replicas: np.ndarray, limit: float) -> Drawn: ...
+
+    def forget(self) -> None: ...
 
 
 class _ElectronicForces(ABC):
@@ -183,6 +199,11 @@ class NetworkForces:
     def __reduce__(self) -> tuple:
         """Copies and pickles hold the weights; what was made of them for this machine, a compiled kernel, is made anew."""
         return type(self), (self._trained, self.model, self.target, self.network.device), {"_origin": self._origin}
+
+    @property
+    def field_scale(self) -> float:
+        """The rms field of the training data."""
+        return float(self._trained.field_scale)
 
     def save(self, folder: str | Path) -> None:
         """Write the network and the model it was trained for, for ``load``; what was in the folder before is replaced."""

@@ -280,6 +280,35 @@ class Comparison(Run):
         return self
 
 
+Share = Annotated[float, Field(gt=0, le=1)]
+Accuracy = Annotated[float, Field(ge=1e-5, lt=1, description="rms force error of the solver, over the force's standard deviation")]
+
+
+class Audit(Section):
+    """The force error of every trajectory that a network drives, measured by the solver on drawn sites while it runs (P12)."""
+
+    share: Annotated[Share, Field(description="of the sites of all steps that are drawn; 128 sites at least each time")] = 1 / 1024
+    times: Annotated[int, Field(ge=2, description="about how many, of those at which observables are kept")] = 24
+    accuracy: Accuracy = 2e-3
+    limit: Annotated[Positive, Field(description="rms error over the rms force, which ends a run; changes no result")] | None = None
+
+    @model_validator(mode="after")
+    def tellable(self) -> Audit:
+        if self.limit is not None and self.limit <= self.accuracy:
+            raise ValueError(
+                f"limit = {self.limit:g} is not above accuracy = {self.accuracy:g}, the error of the solver that measures: raise it, "
+                f"or ask for more accuracy"
+            )
+        return self
+
+
+class Corrected(Section):
+    """Network forces that the solver corrects on drawn sites at every step, right on average (P12)."""
+
+    share: Annotated[Share, Field(description="of the sites that are solved at a step, on average")] = 1 / 16
+    accuracy: Accuracy = 1e-3
+
+
 class TimeStep(Section):
     """Quenches with different time steps, on one lattice for the same time, to be held against the first, the finest."""
 

@@ -42,6 +42,7 @@ class Node:
     log: str
     study: str
     checkpoint_seconds: float
+    audit_limit: float | None = None
     model_class: str | None = None
     network_kinds: tuple[str, ...] = ()
 
@@ -175,6 +176,7 @@ def _from_snakemake(snakemake) -> Node:
         log=str(snakemake.log[0]),
         study=snakemake.config["study"],
         checkpoint_seconds=snakemake.config["checkpoint_seconds"],
+        audit_limit=snakemake.config.get("audit_limit"),
         model_class=snakemake.config.get("model_class"),
         network_kinds=tuple(snakemake.config.get("network_kinds", ())),
     )

@@ -16,7 +16,7 @@ import xarray as xr
 from ennforce import processes
 from ennforce.dynamics import Recorder
 from ennforce.dynamics.distributed import Slab, SlabForces, quench_in_slabs
-from ennforce.dynamics.noise import FIELDS, MOMENTA, NOISE, normal
+from ennforce.noise import FIELDS, MOMENTA, NOISE, normal
 from ennforce.forces import NetworkForces
 from ennforce.lattice import Lattice
 from ennforce.models import Holstein, Kondo, Peierls

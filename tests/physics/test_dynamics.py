@@ -7,7 +7,7 @@ import xarray as xr
 from scipy import stats
 
 from ennforce.dynamics import DivergenceError, Langevin, Recorder, State, log_spaced_steps
-from ennforce.dynamics.noise import NOISE, normal
+from ennforce.noise import NOISE, normal
 from ennforce.forces import ExactForces, NetworkForces
 from ennforce.lattice import Lattice
 from ennforce.models import Holstein
@@ -76,7 +76,7 @@ def test_noise_is_normal_and_uncorrelated():
 
 def test_philox_matches_the_published_vectors():
     """Known answers of Philox4x32-10 (Salmon et al., Random123 distribution, kat_vectors)."""
-    from ennforce.dynamics.noise import philox_words
+    from ennforce.noise import philox_words
 
     zero, ones = philox_words([0, 0, 0, 0], [0, 0]), philox_words([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2)
     assert [hex(w) for w in zero] == ["0x6627e8d5", "0xe169c58d", "0xbc57ac4c", "0x9b00dbd8"]

@@ -52,7 +52,7 @@ def test_full_hopping_matrices(orbitals, is_complex, varying_hops, method):
         values = ChebyshevEngine(stencil.scaled(bounds.a, bounds.b, np.float64), SHIFTS, function[None]).values(sites, window)[0]
     else:
         poles = few_poles(12, gershgorin_window(stencil).a + abs(MU), TEMPERATURE, MU)
-        values = local._Steps(stencil.scaled(1.0, 0.0, np.float64), SHIFTS).values(sites, window, 90, *poles)
+        values = local.Steps(stencil.scaled(1.0, 0.0, np.float64), SHIFTS).values(sites, window, 90, *poles)
     density, exact = stencil.density_matrix(values, SHIFTS), exact_density(blocks)
     number = sites.reshape(stencil.lattice.shape)
     for shift, found in (((0, 0), density.onsite), *density.bonds.items()):

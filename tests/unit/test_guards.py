@@ -17,7 +17,7 @@ import xarray as xr
 
 from ennforce.dynamics import DivergenceError, Langevin, Recorder, State, equally_spaced_steps, log_spaced_steps
 from ennforce.dynamics.distributed import Slab, SlabForces
-from ennforce.dynamics.noise import NOISE, normal
+from ennforce.noise import NOISE, normal
 from ennforce.forces import ExactForces, KPMForces, NetworkForces
 from ennforce.io import DataError, write_json
 from ennforce.lattice import Lattice
@@ -256,7 +256,7 @@ def test_compiling_is_told_once_and_only_where_it_happens(tmp_path):
     program = """
 import logging, numpy as np
 logging.basicConfig(level=logging.INFO)
-from ennforce.dynamics.noise import normal
+from ennforce.noise import normal
 normal(1, 0, np.arange(2), 0, (4, 4)), normal(1, 0, np.arange(2, dtype=np.int32), 0, (4, 4))
 """
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}

@@ -46,6 +46,7 @@ config["study"] = STUDY.study
 config["model_class"] = STUDY.model.file
 config["network_kinds"] = STUDY.own_kinds
 config["checkpoint_seconds"] = STUDY.checkpoint_seconds
+config["audit_limit"] = STUDY.audit.limit
 
 
 def result(*parts):
@@ -112,10 +113,28 @@ def force_inputs(wildcards):
     return network_files(other or result("models", "enn"))
 
 
+# What of the trajectory's script each engine does not use.
+UNUSED = {
+    "kpm": ("NetworkForces", "CorrectedForces", "FollowingForces", "Audit"),
+    "network": ("ReferenceForces", "CorrectedForces"),
+    "corrected": ("ReferenceForces",),
+}
+
+
 def engine_code(wildcards):
-    """As every job's, less what only the other engine needs."""
-    unused = "NetworkForces" if wildcards.engine == "kpm" else "ReferenceForces"
-    return code_of("trajectory.py", unused)(wildcards)
+    """As every job's, less what only other engines need."""
+    return code_of("trajectory.py", *UNUSED[wildcards.engine])(wildcards)
+
+
+def engine_settings(wildcards):
+    """Settings of what drives and audits a trajectory."""
+    corrected, audit = STUDY.corrected.model_dump(), STUDY.audit.model_dump(exclude={"limit"})
+    settings = {
+        "kpm": {},
+        "network": {"audit": audit},
+        "corrected": {"audit": audit, "corrected": corrected},
+    }
+    return settings[wildcards.engine] if "audit" not in LEFT_OUT else {}
 
 
 def chunk_files(wildcards):
@@ -232,7 +251,7 @@ for name in re.findall(r"figures/([^/\s]+)[.](?:svg|png|gif)\b", " ".join(sys.ar
 
 wildcard_constraints:
     run="|".join(map(re.escape, RUNS)),
-    engine="kpm|network",
+    engine="kpm|network|corrected",
     driver="|".join(map(re.escape, DRIVERS)),
     chunk=r"\d+",
     number=r"\d+",

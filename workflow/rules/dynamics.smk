@@ -20,6 +20,7 @@ rule trajectory:
         ),
         margin=STUDY.solver.spectral_margin,
         method=STUDY.solver.method,
+        settings=engine_settings,
         observables=STUDY.observables,
         own=digests_of(STUDY.observables),
         seed=STUDY.seed,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ennforce.dynamics.device import CHECK_EVERY, RUNAWAY
-from ennforce.dynamics.noise import numbered
+from ennforce.noise import numbered
 
 if TYPE_CHECKING:
     from ennforce.dynamics.langevin import State

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ennforce.dynamics.noise import NOISE
+from ennforce.noise import NOISE
 
 MASK = 0xFFFFFFFF
 RUNAWAY = 1e4  # a field this large never comes from a stable run
@@ -40,11 +40,11 @@ def normal(seed: int, stream: int, replicas: torch.Tensor, step: int, sites: int
     return torch.stack(numbers, dim=-1).reshape(len(replicas), -1)[:, :sites]
 
 
-def kick_drift_bath_drift(fields, momenta, forces, dt, drift, damping, kick, seed, replicas, step, first_blocks) -> bool:
+def kick_drift_bath_drift(fields, momenta, forces, left, dt, drift, damping, kick, seed, replicas, step, first_blocks) -> bool:
     """One step in place, (row, site) tensors; the arguments are those of the compiled one. Says whether fields ran away."""
     momenta += dt * forces
     fields += drift * momenta
     momenta *= damping
-    momenta += kick * normal(int(seed), NOISE, replicas, step, fields.shape[1], first_blocks)
+    momenta += kick * left * normal(int(seed), NOISE, replicas, step, fields.shape[1], first_blocks)
     fields += drift * momenta
     return step % CHECK_EVERY == 0 and not bool((fields.abs() < RUNAWAY).all())

@@ -14,10 +14,13 @@ import torch
 from ennforce import threads
 from ennforce.dynamics import checks, device
 from ennforce.dynamics.device import RUNAWAY
-from ennforce.dynamics.noise import FIELDS, LEAST_BLOCKS, MOMENTA, NOISE, counted, four_normals, normal
-from ennforce.forces import Fields, ForceField
+from ennforce.noise import FIELDS, LEAST_BLOCKS, MOMENTA, NOISE, counted, four_normals, normal
+from ennforce.forces import Fields, ForceField, NoisyForceField
 from ennforce.models import Hamiltonian
 from ennforce.models.fields import WITH_MOMENTA
+
+
+NOISIEST = 0.5  # share of the thermostat's noise that forces may bring themselves
 
 
 class DivergenceError(RuntimeError):
@@ -112,6 +115,35 @@ class Dynamics(ABC):
     def run(self, state: State, steps: int, recorder: Callable[[State], None] | None = None) -> State:
         """Advance by ``steps`` steps, showing the state to ``recorder`` after each; returns the last state."""
 
+    @property
+    @abstractmethod
+    def thermal(self) -> float:
+        """Variance of the noise that the thermostat adds to each component in a step, in units of a force's square."""
+
+    def at(self, fields: Fields, step: int, replicas: np.ndarray) -> tuple[Fields, Fields]:
+        """Forces as the loops take them, and by which factor the thermostat's noise is smaller on every site, shape of ``fields``.
+
+        A force that is random itself (``NoisyForceField``) has its variance taken off the thermostat's.
+        """
+        if not isinstance(self.force_field, NoisyForceField):
+            forces = checks.usable(self.force_field.forces(fields), fields)
+            return forces, np.broadcast_to(1.0, fields.shape) if isinstance(fields, np.ndarray) else 1.0
+        drawn = self.force_field.drawn(fields, step, replicas, NOISIEST * self.thermal)
+        left = np.sqrt(np.maximum(1.0 - drawn.variance / self.thermal, 0.0))
+        if left.ndim < fields.ndim:
+            left = left[:, None]
+        return checks.usable(drawn.forces, fields), np.ascontiguousarray(np.broadcast_to(left, fields.shape))
+
+    def begin(self, state: State) -> None:
+        """What a run does first; raises ValueError where its force field is random and there is no thermostat to take that."""
+        if not isinstance(self.force_field, NoisyForceField):
+            return
+        if not self.thermal > 0:
+            raise ValueError("forces with noise of their own need a thermostat: give a positive temperature and friction or damping")
+        if not isinstance(state.fields, np.ndarray):
+            raise ValueError("forces with noise of their own are computed on the CPU alone: give arrays, not tensors")
+        self.force_field.forget()
+
     @staticmethod
     def following(state: State, steps: int) -> range:
         """Numbers of the next ``steps`` steps; raises ValueError for fewer than none."""
@@ -137,6 +169,11 @@ class Langevin(Dynamics):
         require_bath(positive={"mass": mass, "dt": dt}, not_negative={"friction": friction, "temperature": temperature})
         self.mass, self.friction, self.temperature, self.dt = mass, friction, temperature, dt
 
+    @property
+    def thermal(self) -> float:
+        # A kick is damped in the very step in which the thermostat acts.
+        return self.mass * self.temperature * float(np.expm1(2.0 * self.friction * self.dt)) / self.dt**2
+
     def run(self, state: State, steps: int, recorder: Callable[[State], None] | None = None) -> State:
         """Advance by ``steps`` steps, showing the state to ``recorder`` after each; returns the last state.
 
@@ -145,6 +182,7 @@ class Langevin(Dynamics):
         the cause (for tensors, whose device answers late, within ``device.CHECK_EVERY`` steps).
         """
         following = self.following(state, steps)
+        self.begin(state)
         drift, damping = 0.5 * self.dt / self.mass, np.exp(-self.friction * self.dt)
         kick = np.sqrt(self.mass * self.temperature * (1.0 - damping**2))
         on_host = isinstance(state.fields, np.ndarray)
@@ -154,9 +192,9 @@ class Langevin(Dynamics):
         advance = _kick_drift_bath_drift if on_host else device.kick_drift_bath_drift
         rows = (len(replicas), -1)
         for step in following:
-            forces = checks.usable(self.force_field.forces(fields), fields)
+            forces, left = self.at(fields, step, numbers)
             lost = advance(
-                fields.reshape(rows), momenta.reshape(rows), forces.reshape(rows),
+                fields.reshape(rows), momenta.reshape(rows), forces.reshape(rows), left.reshape(rows) if on_host else left,
                 self.dt, drift, damping, kick, np.uint64(state.seed), replicas, step, starts,
             )  # fmt: skip
             if lost:
@@ -175,7 +213,7 @@ def _kick_drift_bath_drift(fields: np.ndarray, *others: Any) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _kick_drift_bath_drift_part(
-    first, beyond, fields, momenta, forces, dt, drift, damping, kick, seed, replicas, step, first_blocks
+    first, beyond, fields, momenta, forces, left, dt, drift, damping, kick, seed, replicas, step, first_blocks
 ):  # pragma: no cover (compiled)
     sites = fields.shape[1]
     blocks = (sites + 3) // 4
@@ -187,7 +225,7 @@ def _kick_drift_bath_drift_part(
             site = 4 * block + n
             momentum = momenta[row, site] + dt * forces[row, site]
             field = fields[row, site] + drift * momentum
-            momentum = damping * momentum + kick * noise[n]
+            momentum = damping * momentum + kick * left[row, site] * noise[n]
             field += drift * momentum
             momenta[row, site], fields[row, site] = momentum, field
             lost += not abs(field) < RUNAWAY  # NaN too

@@ -11,7 +11,7 @@ import torch
 from ennforce.dynamics import checks, device
 from ennforce.dynamics.device import CHECK_EVERY, RUNAWAY
 from ennforce.dynamics.langevin import DivergenceError, Dynamics, State, require_bath
-from ennforce.dynamics.noise import NOISE, counted, normal
+from ennforce.noise import NOISE, counted, normal
 from ennforce.forces import Fields, ForceField
 
 
@@ -31,6 +31,10 @@ class Overdamped(Dynamics):
         require_bath(positive={"mass": mass, "friction": friction, "dt": dt}, not_negative={"temperature": temperature})
         self.drag, self.temperature, self.dt = mass * friction, temperature, dt
 
+    @property
+    def thermal(self) -> float:
+        return 2.0 * self.temperature * self.drag / self.dt
+
     def run(self, state: State, steps: int, recorder: Callable[[State], None] | None = None) -> State:
         """Advance by ``steps`` steps, showing the state to ``recorder`` after each; returns the last state, as ``Langevin.run``.
 
@@ -38,6 +42,7 @@ class Overdamped(Dynamics):
         field is NaN, infinite or absurdly large (for tensors within ``device.CHECK_EVERY`` steps).
         """
         following = self.following(state, steps)
+        self.begin(state)
         on_host = isinstance(state.fields, np.ndarray)
         fields, _, numbers = checks.owned(replace(state, momenta=None))
         drift, kick = self.dt / self.drag, 0.5 * np.sqrt(2.0 * self.temperature * self.dt / self.drag)
@@ -52,8 +57,8 @@ class Overdamped(Dynamics):
 
         last = noise(state.step)
         for step in following:
-            forces, upcoming = checks.usable(self.force_field.forces(fields), fields), noise(step)
-            fields += drift * forces + kick * (last + upcoming)
+            (forces, left), upcoming = self.at(fields, step, numbers), noise(step)
+            fields += drift * forces + kick * left * (last + upcoming)
             last = upcoming
             if (on_host or step % CHECK_EVERY == 0) and not bool((abs(fields) < RUNAWAY).all()):
                 raise DivergenceError(checks.why_lost(fields, forces, step, self.dt))

@@ -41,7 +41,8 @@ class Recorder:
 
     ``observe`` returns a Dataset without a time axis, of which a copy is kept. Every ``interval`` seconds all that was recorded,
     with the state, is written atomically to ``checkpoint`` (readable by xarray at any time); ``resume`` goes on from there.
-    ``axes`` names those of one configuration (``FieldSpace.axes``).
+    ``axes`` names those of one configuration (``FieldSpace.axes``). ``judge`` is shown every record, and may raise to end the run,
+    whose checkpoint then holds all up to there. Checkpoints are written after multiples of ``aligned`` steps alone.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Recorder:
         checkpoint: str | Path | None = None,
         interval: float = 30.0,
         axes: tuple[str, ...] = ("y", "x"),
+        judge: Callable[[xr.Dataset], None] = lambda record: None,
+        aligned: int = 1,
     ) -> None:
-        self.axes = ("replica", *axes)
+        self.axes, self.judge, self.aligned = ("replica", *axes), judge, aligned
         self.observe, self.dt, self.interval = observe, dt, interval
         self.steps, self.snapshot_steps = frozenset(map(int, steps)), frozenset(map(int, snapshot_steps))
         self.checkpoint = Path(checkpoint) if checkpoint else None
@@ -66,7 +69,7 @@ class Recorder:
 
     def __call__(self, state: State) -> None:
         moment = state.step * self.dt
-        due = self.checkpoint and time.monotonic() - self._saved > self.interval
+        due = self.checkpoint and state.step % self.aligned == 0 and time.monotonic() - self._saved > self.interval
         if not (due or state.step in self.steps or state.step in self.snapshot_steps):
             return
         state = state.as_arrays()
@@ -85,6 +88,13 @@ class Recorder:
             self._snapshots.append(fields.to_dataset(name="fields"))
         if due:
             self.save(state)
+        if state.step in self.steps:
+            try:
+                self.judge(self._records[-1])
+            except ValueError:
+                if self.checkpoint and state.step % self.aligned == 0:
+                    self.save(state)
+                raise
 
     def save(self, state: State) -> None:
         """Write the checkpoint now."""
@@ -105,6 +115,8 @@ class Recorder:
         except (DataError, ValueError) as error:
             log.info("%s cannot be resumed (%s): the run starts afresh", self.checkpoint.name, one_line(error))
             return start
+        for record in self._records[-1:]:
+            self.judge(record)
         return state
 
     def _saved_state(self, saved: xr.Dataset, start: State) -> State:

@@ -12,7 +12,7 @@ import numpy as np
 from ennforce import threads
 from ennforce.dynamics import checks
 from ennforce.dynamics.langevin import DivergenceError, Dynamics, State, require_bath
-from ennforce.dynamics.noise import LEAST_BLOCKS, NOISE, four_normals
+from ennforce.noise import LEAST_BLOCKS, NOISE, four_normals
 from ennforce.forces import ForceField
 
 
@@ -32,6 +32,10 @@ class SpinDynamics(Dynamics):
         require_bath(positive={"dt": dt}, not_negative={"damping": damping, "temperature": temperature})
         self.damping, self.temperature, self.dt = damping, temperature, dt
 
+    @property
+    def thermal(self) -> float:
+        return 2.0 * self.damping / (1.0 + self.damping**2) * self.temperature / self.dt
+
     def run(self, state: State, steps: int, recorder: Callable[[State], None] | None = None) -> State:
         """Advance by ``steps`` steps, showing the state to ``recorder`` after each; returns the last state.
 
@@ -40,6 +44,7 @@ class SpinDynamics(Dynamics):
         DivergenceError where a field is not finite.
         """
         following = self.following(state, steps)
+        self.begin(state)
         if not isinstance(state.fields, np.ndarray):
             raise ValueError("spins are advanced on the CPU alone: give arrays, not tensors")
         fields, _, numbers = checks.owned(state)
@@ -53,10 +58,11 @@ class SpinDynamics(Dynamics):
         predicted, middle = np.empty_like(start), np.empty_like(start)
         for step in following:
             settings = (self.dt, self.damping, strength, np.uint64(state.seed), numbers, step, starts)
-            forces = checks.usable(self.force_field.forces(fields), fields)
-            _rotated(start, start, forces.reshape(flat), predicted, middle, *settings)
-            forces = checks.usable(self.force_field.forces(middle.reshape(fields.shape)), fields)
-            _rotated(start, middle, forces.reshape(flat), predicted, middle, *settings)
+            # What a force draws is that of the step: like the thermostat's noise, it is one in predictor and corrector.
+            forces, left = self.at(fields, step, numbers)
+            _rotated(start, start, forces.reshape(flat), left.reshape(flat), predicted, middle, *settings)
+            forces, left = self.at(middle.reshape(fields.shape), step, numbers)
+            _rotated(start, middle, forces.reshape(flat), left.reshape(flat), predicted, middle, *settings)
             start[...] = predicted
             if not np.isfinite(start).all():
                 raise DivergenceError(checks.why_lost(fields, forces, step, self.dt))
@@ -74,7 +80,7 @@ def _rotated(start: np.ndarray, *others: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _rotated_part(
-    first, beyond, start, at, forces, turned, middle, dt, damping, strength, seed, replicas, step, first_blocks
+    first, beyond, start, at, forces, left, turned, middle, dt, damping, strength, seed, replicas, step, first_blocks
 ):  # pragma: no cover (compiled)
     """S' - S = M x a with M = (S + S') / 2 and a = -[A + alpha at x A], A = dt B(at) + noise: a rotation, solved in closed form."""
     sites = start.shape[2]
@@ -86,9 +92,9 @@ def _rotated_part(
         noise_z = four_normals(seed, NOISE, replicas[row], step, first_blocks[2] + block)
         for n in range(min(4, sites - 4 * block)):
             site = 4 * block + n
-            bx = dt * forces[row, 0, site] + strength * noise_x[n]
-            by = dt * forces[row, 1, site] + strength * noise_y[n]
-            bz = dt * forces[row, 2, site] + strength * noise_z[n]
+            bx = dt * forces[row, 0, site] + strength * left[row, 0, site] * noise_x[n]
+            by = dt * forces[row, 1, site] + strength * left[row, 1, site] * noise_y[n]
+            bz = dt * forces[row, 2, site] + strength * left[row, 2, site] * noise_z[n]
             px, py, pz = at[row, 0, site], at[row, 1, site], at[row, 2, site]
             # dS = S x [B - alpha S x B]: the axis of the rotation is a = B - alpha (S x B).
             ax = bx - damping * (py * bz - pz * by)

@@ -97,13 +97,13 @@ def _by_steps(model: Hamiltonian, stencil: Stencil, effort: Effort, energy: bool
     mu = model.chemical_potential
     bounds = gershgorin_window(stencil)  # a wider spectrum needs a fraction of a pole more: less than tight bounds cost
     poles, residues, constant = few_poles(effort.poles, bounds.a + abs(mu - bounds.b), model.temperature, mu)
-    engine = _Steps(stencil.scaled(1.0, 0.0, DTYPE), model.density_bonds)
+    engine = Steps(stencil.scaled(1.0, 0.0, DTYPE), model.density_bonds)
     window = window_of(stencil, effort.radius)
     values = engine.values(np.arange(model.lattice.num_sites), window, effort.steps or 0, poles, residues, constant)
     return stencil.density_matrix(values, model.density_bonds), None
 
 
-class _Steps(_Local):
+class Steps(_Local):
     """Lanczos steps and poles, and no look back at how the last steps changed the result."""
 
     def values(

@@ -100,11 +100,18 @@ class Stencil:
         """The longest hop along every axis."""
         return tuple(np.abs([self.zero, *self.shifts]).max(axis=0).tolist())
 
+    def elements(self, values: np.ndarray) -> np.ndarray:
+        """Values (orbitals, elements, sites) of start sites r as rho[r, r + shift][a, b], shape (a, 1 + shifts, b, sites).
+
+        Element (r + shift, b) of column (r, a) is rho[r, r + shift][a, b] conjugated.
+        """
+        parts = values.reshape(self.orbitals, -1, self.planes, values.shape[-1])
+        return parts if self.planes == self.orbitals else parts[:, :, : self.orbitals] - 1j * parts[:, :, self.orbitals :]
+
     def density_matrix(self, values: np.ndarray, bonds: tuple[Shift, ...]) -> DensityMatrix:
-        """Values (orbitals, elements, sites) as blocks: element (r + s, a) of column (r, o) is rho[r, r + s][o, a] conjugated."""
-        parts = values.reshape(self.orbitals, -1, self.planes, *self.lattice.shape)
-        elements = parts if self.planes == self.orbitals else parts[:, :, : self.orbitals] - 1j * parts[:, :, self.orbitals :]
-        blocks = np.moveaxis(elements, (0, 2), (-2, -1))
+        """Values (orbitals, elements, sites) of all sites as blocks."""
+        elements = self.elements(values)
+        blocks = np.moveaxis(elements.reshape(*elements.shape[:-1], *self.lattice.shape), (0, 2), (-2, -1))
         return DensityMatrix(blocks[0], dict(zip(bonds, blocks[1:], strict=True)))
 
     def gershgorin(self) -> tuple[float, float]:

@@ -14,6 +14,7 @@ import numpy as np
 from ennforce import threads
 
 NOISE, FIELDS, MOMENTA = 0, 1, 2  # streams: thermal noise, initial fields, initial momenta
+SHARES, SAMPLES, AUDITS = 10, 11, 12  # sites drawn to be corrected, to settle an effort on, to be audited
 LEAST_BLOCKS = 4096  # of four sites, for a thread of their own: half a millisecond
 
 
@@ -54,6 +55,45 @@ def _fill(first, beyond, values, seed, stream, replicas, step, first_blocks):  #
         numbers = four_normals(seed, stream, replicas[row], step, first_blocks[row] + block)
         for n in range(min(4, sites - 4 * block)):
             values[row, 4 * block + n] = numbers[n]
+
+
+@numba.njit(cache=True, nogil=True)
+def _draw(first, beyond, shares, labels, seed, stream, replicas, step, drawn):  # pragma: no cover (compiled)
+    mask, scale = np.uint64(0xFFFFFFFF), 1.0 / 4294967296.0
+    sites = labels.shape[1]
+    blocks = (sites + 3) // 4
+    for index in range(first, beyond):
+        row, block = index // blocks, index % blocks
+        words = philox(
+            np.uint64(block), np.uint64(step) & mask, np.uint64(stream), np.uint64(replicas[row]),
+            np.uint64(seed) & mask, np.uint64(seed) >> np.uint64(32),
+        )  # fmt: skip
+        for n in range(min(4, sites - 4 * block)):
+            site = 4 * block + n
+            drawn[row, site] = (np.float64(words[n]) + 0.5) * scale < shares[row, labels[row, site]]
+
+
+def drawn(
+    seed: int, stream: int, replicas: np.ndarray, step: int, shares: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    """Which sites are drawn, bool (replica, site), each by itself with the probability ``shares[replica, label of the site]``.
+
+    A function of (seed, stream, replica, step, site) and of that probability alone. labels: uint8, (replica, site).
+    """
+    found = np.empty(labels.shape, dtype=np.bool_)
+    parts = threads.parts(len(labels) * ((labels.shape[1] + 3) // 4), LEAST_BLOCKS)
+    rows = numbered(replicas)
+    threads.mapped(lambda part: _draw(*part, shares, labels, np.uint64(seed), stream, rows, step, found), parts)
+    return found
+
+
+def places(seed: int, stream: int, replica: int, step: int, count: int, sites: int) -> np.ndarray:
+    """``count`` numbers of sites below ``sites``, equally likely each, repetitions allowed; a function of the arguments alone."""
+    words = [
+        philox(*map(np.uint64, (block, step & 0xFFFFFFFF, stream, replica, seed & 0xFFFFFFFF, seed >> 32)))
+        for block in range(-(-count // 4))
+    ]
+    return (np.array(words, dtype=np.uint64).ravel()[:count] * np.uint64(sites)) >> np.uint64(32)
 
 
 def philox_words(counter: list[int], key: list[int]) -> list[int]:
