@@ -147,9 +147,7 @@ class CorrectedForces:
         forces = electronic + model.classical_forces(fields)
         return Drawn(forces, variance.reshape(len(fields), *model.lattice.shape))
 
-    def _block(
-        self, replica: int, step: int, fields: np.ndarray, forces: np.ndarray, strength: np.ndarray, limit: float
-    ) -> _Block:
+    def _block(self, replica: int, step: int, fields: np.ndarray, forces: np.ndarray, strength: np.ndarray, limit: float) -> _Block:
         number = block_of(step)
         known = self._blocks.get(replica)
         if known is None or known.number != number:

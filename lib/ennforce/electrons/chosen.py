@@ -72,7 +72,9 @@ def _dependence(kind: type, model: Hamiltonian) -> tuple[tuple[Shift, ...], bool
     def lost(values: np.ndarray, fields: np.ndarray) -> np.ndarray:
         """Sites, as rows of positions, whose force is not a number."""
         with np.errstate(invalid="ignore"):
-            forces = model.electronic_forces(DensityMatrix(values[0], dict(zip(model.density_bonds, values[1:], strict=True))), fields)
+            forces = model.electronic_forces(
+                DensityMatrix(values[0], dict(zip(model.density_bonds, values[1:], strict=True))), fields
+            )
         return np.argwhere(~np.isfinite(forces.reshape(model.components, *lattice.shape)).all(axis=0))
 
     hurt = values.copy()
