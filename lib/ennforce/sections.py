@@ -281,7 +281,7 @@ class Comparison(Run):
 
 
 Share = Annotated[float, Field(gt=0, le=1)]
-Accuracy = Annotated[float, Field(ge=1e-5, lt=1, description="rms force error of the solver, over the force's standard deviation")]
+Accuracy = Annotated[float, Field(ge=1e-5, lt=1, description="rms force error of the solver, over the force's deviation")]
 
 
 class Audit(Section):

@@ -14,11 +14,10 @@ import torch
 from ennforce import threads
 from ennforce.dynamics import checks, device
 from ennforce.dynamics.device import RUNAWAY
-from ennforce.noise import FIELDS, LEAST_BLOCKS, MOMENTA, NOISE, counted, four_normals, normal
 from ennforce.forces import Fields, ForceField, NoisyForceField
 from ennforce.models import Hamiltonian
 from ennforce.models.fields import WITH_MOMENTA
-
+from ennforce.noise import FIELDS, LEAST_BLOCKS, MOMENTA, NOISE, counted, four_normals, normal
 
 NOISIEST = 0.5  # share of the thermostat's noise that forces may bring themselves
 
@@ -131,8 +130,8 @@ class Dynamics(ABC):
         drawn = self.force_field.drawn(fields, step, replicas, NOISIEST * self.thermal)
         if not drawn.variance.max() <= self.thermal:
             raise ValueError(
-                f"the noise that forces bring themselves, {drawn.variance.max():.3g}, exceeds the thermostat's, {self.thermal:.3g}: "
-                f"solve more sites, or use more friction"
+                f"the noise that forces bring themselves, {drawn.variance.max():.3g}, exceeds the thermostat's, "
+                f"{self.thermal:.3g}: solve more sites, or use more friction"
             )
         left = np.sqrt(1.0 - drawn.variance / self.thermal)
         if left.ndim < fields.ndim:

@@ -11,8 +11,8 @@ import torch
 from ennforce.dynamics import checks, device
 from ennforce.dynamics.device import CHECK_EVERY, RUNAWAY
 from ennforce.dynamics.langevin import DivergenceError, Dynamics, State, require_bath
-from ennforce.noise import NOISE, counted, normal
 from ennforce.forces import Fields, ForceField
+from ennforce.noise import NOISE, counted, normal
 
 
 class Overdamped(Dynamics):
