@@ -296,8 +296,8 @@ class Audit(Section):
     def tellable(self) -> Audit:
         if self.limit is not None and self.limit <= self.accuracy:
             raise ValueError(
-                f"limit = {self.limit:g} is not above accuracy = {self.accuracy:g}, the error of the solver that measures: raise it, "
-                f"or ask for more accuracy"
+                f"limit = {self.limit:g} is not above accuracy = {self.accuracy:g}, the error of the solver that measures: "
+                f"raise it, or ask for more accuracy"
             )
         return self
 
