@@ -1,7 +1,5 @@
 """One chunk of replicas of a thermal quench, driven by one of three engines; observables are kept while it runs, and errors."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

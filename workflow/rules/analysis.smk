@@ -94,7 +94,8 @@ rule summary:
             {}
             if "audit" in LEFT_OUT
             else {
-                name: result("analysis", f"{name}.json") for name in ("audit", "comparison_corrected")
+                name: result("analysis", f"{name}.json")
+                for name in ("audit", "comparison_corrected")
             }
         ),
         metrics=result("models", "enn", "metrics.json"),
