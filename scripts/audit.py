@@ -13,9 +13,9 @@ def main(node: Node) -> None:
     all_sites = next(row for row in table if row["class"] == ALL)
     worst = along["rms"].sel(site_class=ALL) / along["force_rms"].sel(site_class=ALL)
     before = f"""The network's force against the solver's, on {all_sites["sites"]} sites drawn at {along.sizes["time"]} times
-of its own large quench. Relative: over the rms force of the class. Largest: of the sites drawn. Bias: mean of error times force over the mean
-square force; a response too strong by one per cent has 0.01. On held-out snapshots of the training data's quenches the relative
-error is {100 * tested["relative"]:.2f} %."""
+of its own large quench. Relative: over the rms force of the class. Largest: of the sites drawn. Bias: mean of error times
+force over the mean square force; a response too strong by one per cent has 0.01. On held-out snapshots of the training
+data's quenches the relative error is {100 * tested["relative"]:.2f} %."""
     write_table(node.output, table, before)
     content = {
         "rows": table,

@@ -22,10 +22,10 @@ def main(node: Node) -> None:
     reference = json.loads(ensembles[1].attrs["force_error"])
     shared = "the same noise" if p["noise"] == "common" else "noise of their own"
     error = f"{reference['rms'] / reference['force_rms']:.1e} of the rms force, {reference['largest']:.1e} t at most"
-    before = f"""All together: **{found}**. {name.capitalize()} less solver, {pairs} pairs of quenches from the same states with
-{shared}; averages over ln t in each window of time. Intervals: {100 * CONFIDENCE:.0f} %, all together. Equivalent: the interval lies within
-the margin, which was stated beforehand. Different: it does not hold zero. Used: share of the window in which
-the observable is defined. The intervals hold for this one network; another training gives another. The solver's force
+    before = f"""All together: **{found}**. {name.capitalize()} less solver, {pairs} pairs of quenches from the same states
+with {shared}; averages over ln t in each window of time. Intervals: {100 * CONFIDENCE:.0f} %, all together. Equivalent: the
+interval lies within the margin, which was stated beforehand. Different: it does not hold zero. Used: share of the window in
+which the observable is defined. The intervals hold for this one network; another training gives another. The solver's force
 erred on its own trajectories by {error} ({reference["judge"]})."""
     write_table(node.output, rows, before)
     content = {"engine": name, "pairs": pairs, "noise": p["noise"], "verdict": found, "rows": rows, "solver_force_error": reference}

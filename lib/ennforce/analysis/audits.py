@@ -17,8 +17,8 @@ def errors_along(chunks: Sequence[xr.Dataset]) -> xr.Dataset:
     the mean of error times force over the mean square force, ``force_rms`` and ``share`` of the sites; NaN where a class had none.
     """
     names = ("sites", "square", "fourth", "along", "force_square")
-    sums = {name: sum(chunk[f"audit_{name}"].sum("replica") for chunk in chunks) for name in names}
-    largest = xr.concat([chunk["audit_largest"].max("replica") for chunk in chunks], "chunk").max("chunk")
+    sums = {name: _joined(chunks, name).sum("replica") for name in names}
+    largest = _joined(chunks, "largest").max("replica")
     audited = sums["sites"].sum("site_class") > 0
     both = {name: _with_all(values.isel(time=audited.values)) for name, values in sums.items()}
     largest = largest.isel(time=audited.values)
@@ -26,14 +26,14 @@ def errors_along(chunks: Sequence[xr.Dataset]) -> xr.Dataset:
     largest = xr.concat([largest, together], "site_class").transpose("time", "site_class")
     number = both["sites"].where(both["sites"] > 0)
     mean, fourth = both["square"] / number, both["fourth"] / number
-    rms = np.sqrt(mean)
-    spread = np.sqrt(np.maximum(fourth - mean**2, 0.0) / number)
+    rms = mean**0.5
+    spread = ((fourth - mean**2).clip(min=0.0) / number) ** 0.5
     found = {
         "rms": (rms, "rms error of the network's force", "t"),
         "rms_error": (spread / (2.0 * rms), "its standard error over the draws", "t"),
         "largest": (largest.where(both["sites"] > 0), "largest error seen", "t"),
         "bias": (both["along"] / both["force_square"].where(both["force_square"] > 0), "mean of error times force over F^2", "1"),
-        "force_rms": (np.sqrt(both["force_square"] / number), "rms force", "t"),
+        "force_rms": ((both["force_square"] / number) ** 0.5, "rms force", "t"),
         "share": (both["sites"] / both["sites"].sel(site_class=ALL), "share of the sites", "1"),
         "sites": (both["sites"], "sites drawn", "1"),
     }
@@ -43,6 +43,11 @@ def errors_along(chunks: Sequence[xr.Dataset]) -> xr.Dataset:
             for name, (values, text, units) in found.items()
         }
     )
+
+
+def _joined(chunks: Sequence[xr.Dataset], name: str) -> xr.DataArray:
+    """Sums of one name of the replicas of all chunks."""
+    return xr.concat([chunk[f"audit_{name}"] for chunk in chunks], "replica")
 
 
 def _with_all(values: xr.DataArray) -> xr.DataArray:
