@@ -117,6 +117,20 @@ def test_elements_hold_what_blocks_hold():
     np.testing.assert_array_equal(np.moveaxis(stencil.elements(values)[:, 0], -1, 0).reshape(onsite.shape), onsite)
 
 
+@pytest.mark.parametrize("name", ["default", "kondo"])
+def test_a_spectrum_that_outgrows_its_bounds_is_noticed_at_any_site(name):
+    """The field grows tenfold on one site after the effort was settled: every site still gets its force, none a NaN."""
+    model, fields = CASES[name]
+    count = model.lattice.num_sites
+    settled, _ = following.settle(model, fields, 1e-3, np.arange(64))
+    grown = fields.copy()
+    grown[(..., 3, 3)] *= 60.0
+    for sites in (np.arange(count), np.arange(count)[::-1]):
+        found = following.electronic_forces(model, grown, settled, sites)
+        exact = ExactForces(model).electronic_forces(grown).reshape(model.components, -1)[:, sites]
+        assert np.sqrt(((found - exact) ** 2).mean()) < 0.02 * exact.std()
+
+
 def network(model: Hamiltonian, scale: float = 1.0, seed: int = 0) -> NetworkForces:
     """An untrained network, whose force is wrong by as much as it is large."""
     torch.manual_seed(seed)
