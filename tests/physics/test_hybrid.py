@@ -1,6 +1,7 @@
 """Hybrid Monte Carlo: averages are those of the judge whatever drives the proposals; its map is reversible and keeps volumes."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy import stats
 from ennforce.dynamics import HybridMonteCarlo, Langevin, Recorder, State
 from ennforce.dynamics.hybrid import _uniform
 from ennforce.dynamics.noise import NOISE, normal
-from ennforce.forces import ExactForces, NetworkForces
+from ennforce.forces import ExactForces, KPMForces, NetworkForces
 from ennforce.lattice import Lattice
 from ennforce.models import Holstein
 from ennforce.networks import Architecture, build
@@ -162,11 +163,10 @@ def test_a_trajectory_keeps_the_volume_of_phase_space_even_where_the_force_is_no
     assert np.linalg.det(jacobian) == pytest.approx(1.0, abs=1e-7)
 
 
-def test_it_goes_on_from_a_checkpoint_to_the_bit(tmp_path):
-    exact = ExactForces(SMALL)
-
+@pytest.mark.parametrize("judge", [ExactForces, partial(KPMForces, tolerance=1e-4, method="local")], ids=["exact", "kpm"])
+def test_it_goes_on_from_a_checkpoint_to_the_bit(judge, tmp_path):
     def engine():
-        return HybridMonteCarlo(Surrogate(), exact, mass=1.0, temperature=0.2, dt=0.6, leaps=4)
+        return HybridMonteCarlo(Surrogate(), judge(SMALL), mass=1.0, temperature=0.2, dt=0.6, leaps=4)
 
     def recorder(path=None):
         return Recorder(lambda state: xr.Dataset(), np.array([]), np.array([2, 6]), 1.0, path, 1e9)

@@ -82,8 +82,9 @@ class HybridMonteCarlo:
 
         Fields are arrays (replica, *shape of a configuration), and each replica is accepted or refused by itself. The momenta of a
         state that has some become those with which the step ended, of the thermal distribution; they do not enter the next step. A
-        ``Recorder`` with ``dt=1`` counts steps as its time. A run goes on from any of its states to the bit, as far as Omega and
-        forces are functions of the configuration alone.
+        ``Recorder`` with ``dt=1`` counts steps as its time. A run goes on from any of its states to the bit, and a replica does
+        not depend on those beside it, as far as Omega and forces are functions of the configuration alone (a network's forces may
+        be rounded otherwise in batches of another size).
 
         A trajectory whose fields grow beyond all bounds is refused, which is exact as its reverse grows the same way; many of them
         show as a low acceptance, which is no error. Raises DivergenceError where the proposal's force is not finite for finite
