@@ -46,7 +46,7 @@ def model(size: int) -> Holstein:
 
 
 def solver(size: int) -> ExactForces | KPMForces:
-    """What judges: its Omega errs by less than 0.002 T on all these lattices."""
+    """What judges: its Omega errs by less than 0.001 T on all these lattices."""
     return ExactForces(model(size)) if size <= LARGEST_EXACT else KPMForces(model(size), 1e-4, method="local")
 
 
