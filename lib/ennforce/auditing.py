@@ -22,7 +22,7 @@ SMALL = 0.5  # of the rms field of training, below which the fields around a sit
 # What is summed over the drawn sites of a class, by name: errors are the network's force less the solver's.
 SUMS = {
     "sites": "sites drawn",
-    "square": "sum of squares of the error",
+    "squares": "sum of squares of the error",
     "fourth": "sum of fourth powers of the error",
     "largest": "largest error",
     "along": "sum of the error times the force",
@@ -96,10 +96,10 @@ class Audit:
         """Raises AuditError where the errors of the last audit of ``dataset``, over all its replicas, are beyond the limit."""
         if self.limit is None or "audit_sites" not in dataset:
             return
-        last = dataset[["audit_sites", "audit_square", "audit_force_square"]].isel(time=-1).sum()
+        last = dataset[["audit_sites", "audit_squares", "audit_force_square"]].isel(time=-1).sum()
         if not last["audit_sites"] > 0:
             return
-        error = float(np.sqrt(last["audit_square"] / last["audit_force_square"]))
+        error = float(np.sqrt(last["audit_squares"] / last["audit_force_square"]))
         if error > self.limit:
             raise AuditError(
                 f"at t = {float(dataset['time'][-1]):g} the network's force errs by {error:.2g} of its rms, more than the limit "
@@ -123,7 +123,7 @@ class Audit:
             error = active(model, predicted[row][:, drawn] - exact, configuration, drawn)
             square = (error**2).sum(axis=0)
             values = {
-                "sites": np.ones(count), "square": square, "fourth": square**2, "along": (error * force).sum(axis=0),
+                "sites": np.ones(count), "squares": square, "fourth": square**2, "along": (error * force).sum(axis=0),
                 "force_square": (force**2).sum(axis=0),
             }  # fmt: skip
             for name, value in values.items():

@@ -11,11 +11,11 @@ from scipy import stats
 
 from ennforce.dynamics import HybridMonteCarlo, Langevin, Recorder, State
 from ennforce.dynamics.hybrid import _uniform
-from ennforce.dynamics.noise import NOISE, normal
 from ennforce.forces import ExactForces, KPMForces, NetworkForces
 from ennforce.lattice import Lattice
 from ennforce.models import Holstein
 from ennforce.networks import Architecture, build
+from ennforce.noise import NOISE, normal
 
 GAUSSIAN = Holstein(Lattice.square(8, 8), K=1.0, kappa=0.18, temperature=0.1)
 SMALL = Holstein(Lattice.square(6, 6), g=1.5, K=0.67, temperature=0.2)

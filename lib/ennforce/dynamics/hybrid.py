@@ -11,9 +11,9 @@ import numpy as np
 from ennforce.dynamics import checks
 from ennforce.dynamics.device import MASK, RUNAWAY, philox
 from ennforce.dynamics.langevin import DivergenceError, Dynamics, State, require_bath
-from ennforce.dynamics.noise import normal
 from ennforce.forces import ForceField
 from ennforce.models.fields import WITH_MOMENTA
+from ennforce.noise import normal
 
 MOVES, DECISIONS = 3, 4  # streams of the noise beside those of ``noise``
 SHORTEST = 0.8  # of the time steps, as a share of dt
