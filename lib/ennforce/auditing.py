@@ -8,14 +8,14 @@ import numpy as np
 import xarray as xr
 
 from ennforce import noise
-from ennforce.corrected import FollowingForces, sample_size
+from ennforce.corrected import FollowingForces
 from ennforce.electrons.following import active
 from ennforce.forces import NetworkForces
 from ennforce.models import Hamiltonian
 from ennforce.observables.domains import NEAR
 
 SITE_CLASSES = ("bulk", "wall", "small field")
-FEWEST = 128  # sites of a replica at one time: below, an error says little
+FEWEST, SETTLING = 128, 256  # sites of a replica at one time, below which an error says little; of these settle the effort
 COHERENT = 0.5  # of the strength of the order around a site, that its sum must keep for the site to be in the bulk
 SMALL = 0.5  # of the rms field of training, below which the fields around a site are small
 
@@ -111,7 +111,7 @@ class Audit:
         sites, components = model.lattice.num_sites, model.components
         passed = step - max((earlier for earlier in self.steps if earlier < step), default=0)
         count = int(min(max(round(self.share * passed * sites), FEWEST), sites))
-        sample = min(count, sample_size(sites))
+        sample = min(count, SETTLING)
         predicted = np.asarray(self.network.electronic_forces(fields)).reshape(len(fields), components, -1)
         classes = site_classes(model, fields, self.network.field_scale).reshape(len(fields), -1)
         for row, (replica, configuration) in enumerate(zip(replicas, fields, strict=True)):

@@ -112,7 +112,10 @@ class CorrectedForces:
         self._blocks.clear()
 
     def forces(self, fields: np.ndarray, step: int = 0, replicas: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
-        """Total force with the draws of ``step``, shape of ``fields`` (..., *field_shape); ``replicas`` number configurations."""
+        """Total force with the draws of ``step``, shape of ``fields`` (..., *field_shape), which ``replicas`` number.
+
+        Efforts and errors are found anew at every call; a dynamics, which calls ``drawn``, finds them once for several steps.
+        """
         fields = self.model.check_fields(fields)
         flat = fields.reshape(-1, *self.model.field_shape)
         numbers = np.arange(len(flat)) if replicas is None else np.asarray(replicas)

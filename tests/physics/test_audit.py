@@ -122,7 +122,7 @@ def test_bad_input_is_one_line():
         ({"audit": {"share": 0}}, "audit.share = 0: input should be greater than 0"),
         ({"audit": {"share": 2}}, "audit.share = 2: input should be less than or equal to 1"),
         ({"corrected": {"share": -0.1}}, "corrected.share = -0.1"),
-        ({"audit": {"limit": 1e-3}}, "limit = 0.001 is not above accuracy = 0.002"),
+        ({"audit": {"limit": 1e-3}}, "limit = 0.001 is not above accuracy = 0.005"),
         ({"corrected": {"accuracy": 2}}, "corrected.accuracy = 2"),
     ):
         with pytest.raises(ConfigError, match=text):
