@@ -15,8 +15,8 @@ INPUTS = {"along": "analysis/audit.nc", "audit": "analysis/audit.json"}
 CAPTION = """\
 The network's force against the solver's on sites drawn from the large quench that the network drives: (a) rms error over the rms
 force, of all sites and by class of site; dotted: the error on held-out snapshots of the training data; bars: one standard error
-over the draws, of classes with 20 sites at least; (b) bias, the mean of error times force over the mean square force; (c) share of the classes: sites in the bulk of a
-domain, in a wall, and where fields are small.
+over the draws, of classes with 20 sites at least; (b) bias, the mean of error times force over the mean square force; (c) share of
+the classes: sites in the bulk of a domain, in a wall, and where fields are small.
 """
 
 
