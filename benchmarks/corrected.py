@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ennforce.auditing import Audit as Auditing
-from ennforce.corrected import LONG, CorrectedForces, FollowingForces
+from ennforce.corrected import CorrectedForces, FollowingForces
 from ennforce.dynamics import Langevin, State, log_spaced_steps
 from ennforce.electrons.local import Effort
 from ennforce.electrons.tuning import efforts
@@ -24,7 +24,7 @@ from ennforce.io import read_json
 from ennforce.models import Hamiltonian
 from ennforce.sections import Audit, Bath
 from ennforce.tables import as_markdown
-from ennforce.training.frontier import machine, median_seconds
+from ennforce.training.frontier import machine, median_seconds, seconds_of_correction
 from ennforce.workflow import set_threads
 
 ACCURACIES = (3e-2, 1e-2, 3e-3, 1e-3)
@@ -82,19 +82,10 @@ def timed(forces: ForceField, fields: np.ndarray) -> float:
 
 def corrected(network: NetworkForces, fields: np.ndarray, thermal: float, accuracy: float, share: float, bias: float) -> dict:
     """Cost of a step, a share of the search for an effort included."""
-    forces, one = CorrectedForces(network, FollowingForces(network.model, accuracy), share), np.array([0])
-
-    def drawn():
-        return forces.drawn(fields[None], 1, one)
-
-    def settled() -> None:
-        forces.forget()
-        drawn()
-
-    step = microseconds(drawn, fields.size)
-    spent = step + (microseconds(settled, fields.size) - step) / LONG
-    noise = drawn().variance.mean() / thermal
-    return row(f"corrected 1/{round(1 / share)}, {forces._blocks[0].settled.effort}", bias, spent, noise)
+    forces = CorrectedForces(network, FollowingForces(network.model, accuracy), share)
+    spent = 1e6 * seconds_of_correction(forces, fields, REPEATS, 20.0) / fields.size
+    noise = forces.drawn(fields[None], 1, np.array([0])).variance.mean() / thermal
+    return row(f"corrected 1/{round(1 / share)}, {forces.efforts[0]}", bias, spent, noise)
 
 
 def row(name: str, error: float, spent: float, noise: float | None = None) -> dict:

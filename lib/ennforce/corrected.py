@@ -204,6 +204,11 @@ class CorrectedForces:
             log.warning(text, *values)
 
     @property
+    def efforts(self) -> dict[int, str]:
+        """The solver's effort in the latest block of steps, as tables show it, by replica."""
+        return {replica: str(block.settled.effort) for replica, block in self._blocks.items()}
+
+    @property
     def solved(self) -> dict[int, float]:
         """Share of the sites that is solved at every step of the latest block, by replica."""
         return {replica: float(block.shares.mean()) for replica, block in self._blocks.items()}
