@@ -1,7 +1,7 @@
 """The force error of the network on the large quench that it drove, over time and by class of site, beside its test error."""
 
 from ennforce.analysis.audits import ALL, errors_along, rows
-from ennforce.io import provenance, read_dataset, read_json, write_dataset, write_json
+from ennforce.io import inherited, provenance, read_dataset, read_json, write_dataset, write_json
 from ennforce.tables import write_table
 from ennforce.workflow import Node, run_node
 
@@ -24,7 +24,7 @@ data's quenches the relative error is {100 * tested["relative"]:.2f} %."""
         "at": float(worst["time"][int(worst.argmax())]),
     }
     write_json(node.output["audit"], {**content, "provenance": provenance(node.parents)})
-    along.attrs = provenance(node.parents, test_error=str(tested["relative"]))
+    along.attrs = provenance(node.parents, **inherited(chunks[0]))
     write_dataset(along, node.output["along"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ from ennforce.electrons.following import active
 from ennforce.forces import NetworkForces
 from ennforce.models import Hamiltonian
 from ennforce.observables.domains import NEAR
+
+log = logging.getLogger("ennforce")
 
 SITE_CLASSES = ("bulk", "wall", "small field")
 FEWEST, SETTLING = 128, 256  # sites of a replica at one time, below which an error says little; of these settle the effort
@@ -116,7 +119,11 @@ class Audit:
         classes = site_classes(model, fields, self.network.field_scale).reshape(len(fields), -1)
         for row, (replica, configuration) in enumerate(zip(replicas, fields, strict=True)):
             drawn = noise.places(self.seed, noise.AUDITS, int(replica), step, count, sites)
-            settled, exact = self.solver.settle(configuration, drawn[:sample])
+            try:
+                settled, exact = self.solver.settle(configuration, drawn[:sample])
+            except ValueError as error:  # as of fields that run away, of which the dynamics has better words
+                log.warning("no audit of replica %d after step %d: %s", replica, step, error)
+                continue
             if count > sample:
                 exact = np.concatenate([exact, self.solver.at(configuration, settled, drawn[sample:])], axis=1)
             force = active(model, exact, configuration, drawn)

@@ -26,6 +26,7 @@ ROOM = 0.08  # of the spectral bounds, as a fraction: the spectrum moves while a
 FURTHER = (*RADII, 28, 34, 40)
 HALF = 0.5  # of the rms error: what the window of the reference, and its series, may add
 ROUNDING = 1e-5  # rms error of a force below which the recursions run in double precision
+MOST_ORDER = 30_000  # of a series: fields that ask for more have run away
 FILLING_RADIUS = 8  # of the windows from whose moments a chemical potential is found
 
 
@@ -153,7 +154,13 @@ class _Settling:
 
     def _series(self, tolerance: float) -> np.ndarray:
         """Coefficients of the Fermi function, those beyond adding up to at most ``tolerance``."""
-        return truncated(self._series_of(order_bound(self.bounds, self.model.temperature, tolerance)), tolerance)
+        count = order_bound(self.bounds, self.model.temperature, tolerance)
+        if count > MOST_ORDER:
+            raise ValueError(
+                f"a spectrum of half width {self.bounds.a:.3g} at temperature {self.model.temperature:.3g} takes {count} Chebyshev "
+                f"orders, more than {MOST_ORDER}: use smaller fields, or a higher electron temperature"
+            )
+        return truncated(self._series_of(count), tolerance)
 
     def _series_of(self, order: int) -> np.ndarray:
         return coefficients(lambda e: fermi(e, self.mu, self.model.temperature), self.bounds, order)
@@ -191,7 +198,10 @@ class _Settling:
         def good(effort: Effort) -> bool:
             if self._cost(effort) >= self._cost(best):
                 return False
-            forces = self._forces(_by_steps(self.model, self.stencil, effort, self.mu, self.chosen.needed))
+            try:
+                forces = self._forces(_by_steps(self.model, self.stencil, effort, self.mu, self.chosen.needed))
+            except ValueError:  # no so short a sum of poles for so wide a spectrum
+                return False
             found[effort] = self._error(forces, exact) / spread
             return found[effort] <= self.rms
 
