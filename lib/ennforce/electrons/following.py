@@ -26,7 +26,7 @@ ROOM = 0.08  # of the spectral bounds, as a fraction: the spectrum moves while a
 FURTHER = (*RADII, 28, 34, 40)
 HALF = 0.5  # of the rms error: what the window of the reference, and its series, may add
 ROUNDING = 1e-5  # rms error of a force below which the recursions run in double precision
-MOST_ORDER = 30_000  # of a series: fields that ask for more have run away
+WIDEST = 3e3  # half width of the spectrum in electron temperatures: fields that ask for more have run away
 FILLING_RADIUS = 8  # of the windows from whose moments a chemical potential is found
 
 
@@ -154,12 +154,14 @@ class _Settling:
 
     def _series(self, tolerance: float) -> np.ndarray:
         """Coefficients of the Fermi function, those beyond adding up to at most ``tolerance``."""
-        count = order_bound(self.bounds, self.model.temperature, tolerance)
-        if count > MOST_ORDER:
+        # A field of a run that diverges makes the spectrum infinite before anything else is noticed.
+        wide = self.bounds.a / self.model.temperature
+        if not wide < WIDEST:
             raise ValueError(
-                f"a spectrum of half width {self.bounds.a:.3g} at temperature {self.model.temperature:.3g} takes {count} Chebyshev "
-                f"orders, more than {MOST_ORDER}: use smaller fields, or a higher electron temperature"
+                f"a spectrum of half width {self.bounds.a:.3g} is {wide:.2g} electron temperatures wide, more than {WIDEST:g}: use "
+                f"smaller fields, or a higher electron temperature"
             )
+        count = order_bound(self.bounds, self.model.temperature, tolerance)
         return truncated(self._series_of(count), tolerance)
 
     def _series_of(self, order: int) -> np.ndarray:
