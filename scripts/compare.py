@@ -1,4 +1,4 @@
-"""Network against solver dynamics, pair by pair: differences with intervals, held against margins stated beforehand."""
+"""Dynamics of an engine against the solver's, pair by pair: differences with intervals, held against margins stated beforehand."""
 
 import json
 
@@ -12,8 +12,8 @@ VARIABLES = ["correlation", "structure_factor"]
 
 
 def main(node: Node) -> None:
-    p, ensembles = node.params, []
-    for engine in ("network", "kpm"):
+    p, ensembles, name = node.params, [], node.params["engine"]
+    for engine in ("driven", "kpm"):
         ensemble = read_dataset(node.input[engine], VARIABLES)
         energies = read_dataset(node.input[f"energies_{engine}"], ["grand_potential"])
         ensembles.append(ensemble.assign(total_energy=total_energy(ensemble, energies["grand_potential"])))
@@ -22,13 +22,13 @@ def main(node: Node) -> None:
     reference = json.loads(ensembles[1].attrs["force_error"])
     shared = "the same noise" if p["noise"] == "common" else "noise of their own"
     error = f"{reference['rms'] / reference['force_rms']:.1e} of the rms force, {reference['largest']:.1e} t at most"
-    before = f"""All together: **{found}**. Network less solver, {pairs} pairs of quenches from the same states with {shared};
-averages over ln t in each window of time. Intervals: {100 * CONFIDENCE:.0f} %, all together. Equivalent: the interval lies within
-the margin, which was stated beforehand. Different: it does not hold zero. Used: share of the window in which
-the observable is defined. The intervals hold for this one network; another training gives another. The solver's force
+    before = f"""All together: **{found}**. {name.capitalize()} less solver, {pairs} pairs of quenches from the same states
+with {shared}; averages over ln t in each window of time. Intervals: {100 * CONFIDENCE:.0f} %, all together. Equivalent: the
+interval lies within the margin, which was stated beforehand. Different: it does not hold zero. Used: share of the window in
+which the observable is defined. The intervals hold for this one network; another training gives another. The solver's force
 erred on its own trajectories by {error} ({reference["judge"]})."""
     write_table(node.output, rows, before)
-    content = {"pairs": pairs, "noise": p["noise"], "verdict": found, "rows": rows, "solver_force_error": reference}
+    content = {"engine": name, "pairs": pairs, "noise": p["noise"], "verdict": found, "rows": rows, "solver_force_error": reference}
     write_json(node.output["comparison"], {**content, "provenance": provenance(node.parents)})
 
 

@@ -11,6 +11,8 @@ from ennforce.workflow import Node, run_node
 
 def main(node: Node) -> None:
     observables = [read_dataset(path, ["structure_factor"]) for path in node.input["observables"]]
+    # Audits are of their own analysis.
+    observables = [chunk.drop_dims("site_class", errors="ignore") for chunk in observables]
     result = combine(observables, node.params["bootstrap"], np.random.default_rng(node.params["seed"]))
     errors = [json.loads(chunk.attrs["force_error"]) for chunk in observables if "force_error" in chunk.attrs]
     facts = {"force_error": pooled_error(errors)} if errors else {}

@@ -27,6 +27,23 @@ def percent(row: dict) -> str:
     return f"{difference:+.2f} % [{low:+.2f}, {high:+.2f}], margin {margin:g} %: {row['verdict']}"
 
 
+def audit_rows(audit: dict, corrected: dict) -> list[tuple[str, str]]:
+    """How wrong the network was where it went, and whether corrected forces give the solver's dynamics; nothing without audits."""
+    if not audit:
+        return []
+    every = next(row for row in audit["rows"] if row["class"] == "all sites")
+    return [
+        (
+            f"force error on the large quench itself, {every['sites']} sites audited, relative; largest at one time",
+            f"{100 * every['relative']:.2f} %; {100 * audit['largest_relative']:.2f} % at t = {audit['at']:.3g}",
+        ),
+        (
+            f"corrected dynamics against the solver's, {corrected['pairs']} pairs, {corrected['noise']} noise",
+            f"**{corrected['verdict']}**",
+        ),
+    ]
+
+
 def comparison_rows(comparison: dict) -> list[tuple[str, str]]:
     """The verdict on the learned dynamics, and what it rests on."""
     error, text = comparison["solver_force_error"], f"{comparison['pairs']} pairs, {comparison['noise']} noise"
@@ -84,6 +101,7 @@ def main(node: Node) -> None:
     metrics, check = (read_json(node.input[name]) for name in ("metrics", "check"))
     names = ("comparison", "equilibrium", "conservation", "divergence", "timestep")
     checks = {name: read_json(node.input[name]) if name in node.input else {} for name in names}
+    audit, corrected = (read_json(node.input[name]) if name in node.input else {} for name in ("audit", "comparison_corrected"))
     growth = read_dataset(node.input["growth"], ["late_exponent"])
     exponents = {
         name: {
@@ -101,6 +119,8 @@ def main(node: Node) -> None:
         "equivariance_error": metrics["equivariance_error"],
         "label_error": {kind: check[kind] for kind in ("random", "quench")},
         "comparison": {key: compared[key] for key in ("verdict", "pairs", "noise", "rows", "solver_force_error")},
+        "audit": {key: audit[key] for key in ("rows", "largest_relative", "at") if key in audit},
+        "corrected": {key: corrected[key] for key in ("verdict", "pairs", "noise", "rows") if key in corrected},
         "smallest_corrected_p_value": {"equilibrium": checks["equilibrium"].get("smallest_corrected_p_value")},
         "energy_drift": {
             row["engine"]: [row["energy_drift"], row["energy_drift_error"]] for row in checks["conservation"].get("rows", [])
@@ -112,6 +132,7 @@ def main(node: Node) -> None:
     }
     rows = [
         *comparison_rows(compared),
+        *audit_rows(audit, corrected),
         *(
             (f"force error on held-out {kind} data, relative", f"{100 * e['relative']:.2f} %")
             for kind, e in metrics["errors"].items()

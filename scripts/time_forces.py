@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ennforce.corrected import LONG, CorrectedForces, FollowingForces
 from ennforce.forces import ExactForces, KPMForces, LocalForces, NetworkForces
 from ennforce.io import attribute, provenance, read_dataset, write_json
-from ennforce.models import from_parameters
+from ennforce.models import Hamiltonian, from_parameters
 from ennforce.training.dataset import Samples
 from ennforce.training.frontier import machine, median_seconds, on_square, pareto
 from ennforce.training.metrics import force_errors
@@ -57,6 +58,13 @@ def main(node: Node) -> None:
         row = {"tolerance": tolerance, "microseconds": cost, "errors": errors(solver)}
         solved.append({**row, "method": solver.last.method})
         node.progress(len(solved), len(p["tolerances"]), f"tolerance {tolerance:g}")
+    corrected = [
+        corrected_row(name, networks[name], model_of_large, large, share, accuracy, repeats)
+        | {"errors": errors(FollowingForces(model, accuracy))}
+        for name in dict.fromkeys((next(iter(networks)), min(networks, key=lambda name: trained[name]["microseconds"]["1"])))
+        for accuracy in p["accuracies"]
+        for share in p["shares"]
+    ]
     timing = {
         "machine": machine(),
         "threads": node.threads,
@@ -65,10 +73,32 @@ def main(node: Node) -> None:
         "networks": trained,
         "local": [local[number] for number in kept],
         "kpm": solved,
+        "corrected": corrected,
         "exact": [diagonalisation(model, fields[0], size, repeats) for size in p["exact_sizes"]],
         "label_errors": force_errors(labels, exact),
     }
     write_json(node.output["timing"], {**timing, "provenance": provenance(node.parents)})
+
+
+def corrected_row(
+    name: str, network: NetworkForces, model: Hamiltonian, fields: np.ndarray, share: float, accuracy: float, repeats: int
+) -> dict:
+    """Cost of a corrected force on one thread, what is settled once for LONG steps shared out among them, and its noise."""
+    set_threads(1)
+    forces, one = CorrectedForces(network, FollowingForces(model, accuracy), share), np.array([0])
+    step = median_seconds(lambda: forces.drawn(fields[None], 1, one), repeats, PATIENCE)
+    drawn = forces.drawn(fields[None], 1, one)
+    effort = str(forces._blocks[0].settled.effort)
+
+    def settled() -> None:
+        forces.forget()
+        forces.drawn(fields[None], 1, one)
+
+    total = step + max(median_seconds(settled, repeats, PATIENCE) - step, 0.0) / LONG
+    return {
+        "name": f"{name} + {effort}, 1/{round(1 / share)}", "network": name, "share": share, "accuracy": accuracy, "effort": effort,
+        "microseconds": {"1": 1e6 * total / fields.size}, "noise": float(np.sqrt(drawn.variance.mean())),
+    }  # fmt: skip
 
 
 def fixed_efforts(p: dict, lanczos: bool) -> list[dict]:

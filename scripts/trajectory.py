@@ -1,7 +1,5 @@
 """One chunk of replicas of a thermal quench, driven by one of three engines; observables are kept while it runs, and errors."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +34,9 @@ def main(node: Node) -> None:
 
     def observe(state: State) -> xr.Dataset:
         found = observer(state.fields, state.momenta, state.replicas)
+        if isinstance(forces, CorrectedForces):
+            solved = np.array([forces.solved[int(replica)] for replica in state.replicas])
+            found["solved"] = ("replica", solved, {"long_name": "share of the sites that is solved", "units": "1"})
         return found if audit is None else found.merge(audit(state.fields, state.replicas, state.step))
 
     recorder = Recorder(

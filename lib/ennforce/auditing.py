@@ -41,7 +41,7 @@ def site_classes(model: Hamiltonian, fields: np.ndarray, scale: float) -> np.nda
     def around(values: np.ndarray) -> np.ndarray:
         """The mean over all sites within ``NEAR``."""
         ball = lattice.ball(NEAR)
-        return sum(np.roll(values, shift, axis=axes) for shift in ball) / len(ball)
+        return np.sum([np.roll(values, shift, axis=axes) for shift in ball], axis=0) / len(ball)
 
     squares = fields**2 if model.components == 1 else (fields**2).mean(axis=-1 - lattice.dimension)
     order = model.order.project(fields)

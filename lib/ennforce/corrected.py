@@ -36,7 +36,7 @@ class FollowingForces:
         self.model, self.accuracy, self.seed = model, accuracy, seed
 
     def settle(self, configuration: np.ndarray, sites: np.ndarray) -> tuple[Settled, np.ndarray]:
-        """An effort for one configuration and those like it, and very accurate electronic forces on ``sites``, (components, sites)."""
+        """An effort for one configuration and those like it, and better electronic forces on ``sites``, (components, sites)."""
         return following.settle(self.model, configuration, self.accuracy, sites)
 
     def at(self, configuration: np.ndarray, settled: Settled, sites: np.ndarray) -> np.ndarray:
@@ -112,7 +112,7 @@ class CorrectedForces:
         self._blocks.clear()
 
     def forces(self, fields: np.ndarray, step: int = 0, replicas: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
-        """Total force with the draws of ``step``, shape of ``fields`` (..., *field_shape); ``replicas`` number the configurations."""
+        """Total force with the draws of ``step``, shape of ``fields`` (..., *field_shape); ``replicas`` number configurations."""
         fields = self.model.check_fields(fields)
         flat = fields.reshape(-1, *self.model.field_shape)
         numbers = np.arange(len(flat)) if replicas is None else np.asarray(replicas)
@@ -147,9 +147,7 @@ class CorrectedForces:
         forces = electronic + model.classical_forces(fields)
         return Drawn(forces, variance.reshape(len(fields), *model.lattice.shape))
 
-    def _block(
-        self, replica: int, step: int, fields: np.ndarray, forces: np.ndarray, strength: np.ndarray, limit: float
-    ) -> _Block:
+    def _block(self, replica: int, step: int, fields: np.ndarray, forces: np.ndarray, strength: np.ndarray, limit: float) -> _Block:
         number = block_of(step)
         known = self._blocks.get(replica)
         if known is None or known.number != number:

@@ -33,7 +33,7 @@ class ForceField(Protocol):
 
 
 class Drawn(NamedTuple):
-    """Forces (replica, *field_shape) that hold on average over draws, and the ``variance`` of each component, (replica, *lattice)."""
+    """Forces (replica, *field_shape) that are right on average, and the ``variance`` of each component, (replica, *lattice)."""
 
     forces: np.ndarray
     variance: np.ndarray

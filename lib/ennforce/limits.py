@@ -161,6 +161,9 @@ def unteachable(study: Study) -> Iterator[str]:
         yield "data.driver = network with refine.rounds = 0 gives no quenches to learn from: ask for one round at least"
     if not r.rounds:
         return
+    if why := left_out(study).get("audit"):
+        yield f"refine.rounds = {r.rounds} needs audits, which this model does not have ({why}): set it to 0"
+        return
     fractions = (d.split.train, d.split.validation, d.split.test)
     for key, number in (("refine.runs", r.runs), ("refine.labels", r.labels)):
         if min(fractions) * number < 0.5 or split_counts(number, fractions)[0] < 1:

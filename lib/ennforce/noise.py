@@ -73,9 +73,7 @@ def _draw(first, beyond, shares, labels, seed, stream, replicas, step, drawn):  
             drawn[row, site] = (np.float64(words[n]) + 0.5) * scale < shares[row, labels[row, site]]
 
 
-def drawn(
-    seed: int, stream: int, replicas: np.ndarray, step: int, shares: np.ndarray, labels: np.ndarray
-) -> np.ndarray:
+def drawn(seed: int, stream: int, replicas: np.ndarray, step: int, shares: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Which sites are drawn, bool (replica, site), each by itself with the probability ``shares[replica, label of the site]``.
 
     A function of (seed, stream, replica, step, site) and of that probability alone. labels: uint8, (replica, site).

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from ennforce.sections import Count, EvenLength, Name, Network, Positive, Rate, Section, Shape
+from ennforce.sections import Accuracy, Count, EvenLength, Name, Network, Positive, Rate, Section, Shape
 
 
 class Alternative(Network):
@@ -68,6 +68,12 @@ class Frontier(Section):
     tolerances: Annotated[
         list[Annotated[float, Field(ge=1e-8, le=0.1)]], Field(min_length=1, description="of the solver within a tolerance")
     ] = [0.1, 0.03, 0.01, 0.003]
+    accuracies: Annotated[list[Accuracy], Field(min_length=1, description="of the solver that corrects a network")] = [
+        3e-2,
+        1e-2,
+        3e-3,
+        1e-3,
+    ]
     orders: Annotated[
         list[Annotated[int, Field(ge=2)]], Field(min_length=1, description="Chebyshev orders of solvers of fixed effort")
     ] = [12, 16, 24, 32, 48, 64, 96]

@@ -303,7 +303,7 @@ class Comparison(Run):
 
 
 Share = Annotated[float, Field(gt=0, le=1)]
-Accuracy = Annotated[float, Field(ge=1e-5, lt=1, description="rms force error of the solver, over the force's standard deviation")]
+Accuracy = Annotated[float, Field(ge=1e-5, lt=1, description="rms force error of the solver, over the force's deviation")]
 
 
 class Audit(Section):
@@ -318,8 +318,8 @@ class Audit(Section):
     def tellable(self) -> Audit:
         if self.limit is not None and self.limit <= self.accuracy:
             raise ValueError(
-                f"limit = {self.limit:g} is not above accuracy = {self.accuracy:g}, the error of the solver that measures: raise it, "
-                f"or ask for more accuracy"
+                f"limit = {self.limit:g} is not above accuracy = {self.accuracy:g}, the error of the solver that measures: "
+                f"raise it, or ask for more accuracy"
             )
         return self
 

@@ -30,6 +30,8 @@ def left_out(study: Study) -> dict[str, str]:
         found["barrier"] = "it moves a wall between two values of a scalar on the square lattice"
     if space != Real(1) or model.density_bonds or not model.lattice.is_square:
         found["response"] = "it is that of a scalar on the sites of the square lattice"
+    if not model.local:
+        found["audit"] = "the local solver does not find its electrons, so no network is audited or corrected"
     if dimension != 2 or order.states != 2 or order.components != 1:
         found["walls"] = "they are lines between two kinds of domains in the plane"
     if dimension != 2:

@@ -16,11 +16,11 @@ import xarray as xr
 from ennforce import processes
 from ennforce.dynamics import Recorder
 from ennforce.dynamics.distributed import Slab, SlabForces, quench_in_slabs
-from ennforce.noise import FIELDS, MOMENTA, NOISE, normal
 from ennforce.forces import NetworkForces
 from ennforce.lattice import Lattice
 from ennforce.models import Holstein, Kondo, Peierls
 from ennforce.networks import Architecture, build
+from ennforce.noise import FIELDS, MOMENTA, NOISE, normal
 
 ROOT = Path(__file__).parents[2]
 SHAPE, STEPS, SEED, REPLICAS = (32, 26), 8, 7, np.array([2, 5])

@@ -7,11 +7,11 @@ import xarray as xr
 from scipy import stats
 
 from ennforce.dynamics import DivergenceError, Langevin, Recorder, State, log_spaced_steps
-from ennforce.noise import NOISE, normal
 from ennforce.forces import ExactForces, NetworkForces
 from ennforce.lattice import Lattice
 from ennforce.models import Holstein
 from ennforce.networks import Architecture, EquivariantNetwork
+from ennforce.noise import NOISE, normal
 from tests.conftest import holstein
 
 

@@ -17,13 +17,13 @@ import xarray as xr
 
 from ennforce.dynamics import DivergenceError, Langevin, Recorder, State, equally_spaced_steps, log_spaced_steps
 from ennforce.dynamics.distributed import Slab, SlabForces
-from ennforce.noise import NOISE, normal
 from ennforce.forces import ExactForces, KPMForces, NetworkForces
 from ennforce.io import DataError, write_json
 from ennforce.lattice import Lattice
 from ennforce.models import Holstein, Kondo, Peierls
 from ennforce.models.double_well import DoubleWell
 from ennforce.networks import Architecture, build
+from ennforce.noise import NOISE, normal
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (8, 8)

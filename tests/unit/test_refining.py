@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from ennforce import limits
 from ennforce.config import ConfigError, load_study
 from ennforce.corrected import FollowingForces
 from ennforce.dynamics import log_spaced_steps
@@ -153,6 +154,15 @@ def test_rounds_that_cannot_be_are_refused_in_one_line(content, message):
     with pytest.raises(ConfigError) as told:
         load_study(content)
     assert message in str(told.value) and "\n" not in str(told.value)
+
+
+def test_rounds_are_refused_where_no_solver_audits(monkeypatch):
+    monkeypatch.setattr(limits, "left_out", lambda study: {"audit": "its reason"})
+    load_study({})
+    with pytest.raises(
+        ConfigError, match=r"^refine.rounds = 1 needs audits, which this model does not have \(its reason\): set it to 0$"
+    ):
+        load_study({"refine": {"rounds": 1}})
 
 
 @pytest.mark.parametrize(("first", "steps", "count"), [(0, 300, 40), (5, 60, 10), (0, 2, 1), (3, 300, 1), (2, 2, 4)])

@@ -90,6 +90,14 @@ rule summary:
             for name in ("comparison", "equilibrium", "conservation", "divergence", "timestep")
             if name not in LEFT_OUT
         },
+        **(
+            {}
+            if "audit" in LEFT_OUT
+            else {
+                name: result("analysis", f"{name}.json")
+                for name in ("audit", "comparison_corrected")
+            }
+        ),
         metrics=result("models", "enn", "metrics.json"),
         check=result("data", "label_check.json"),
         growth=result("analysis", "growth_large_network.nc"),

@@ -18,9 +18,9 @@ rule energies:
 rule compare:
     """Are network and solver dynamics equivalent within margins stated beforehand?"""
     input:
-        network=result("analysis", "ensemble_comparison_network.nc"),
+        driven=result("analysis", "ensemble_comparison_network.nc"),
         kpm=result("analysis", "ensemble_comparison_kpm.nc"),
-        energies_network=result("analysis", "energies_comparison_network.nc"),
+        energies_driven=result("analysis", "energies_comparison_network.nc"),
         energies_kpm=result("analysis", "energies_comparison_kpm.nc"),
     output:
         comparison=result("analysis", "comparison.json"),
@@ -31,12 +31,57 @@ rule compare:
             category=FIGURES["dynamics"].category,
         ),
     params:
+        engine="network",
         windows=STUDY.comparison.windows,
         margins=STUDY.comparison.margins.model_dump(),
         noise=STUDY.comparison.noise,
         temperature=STUDY.bath.temperature,
     script:
         "../../scripts/compare.py"
+
+
+if "audit" not in LEFT_OUT:
+
+    use rule compare as compare_corrected with:
+        """Are corrected and solver dynamics equivalent within the same margins?"""
+        input:
+            driven=result("analysis", "ensemble_comparison_corrected.nc"),
+            kpm=result("analysis", "ensemble_comparison_kpm.nc"),
+            energies_driven=result("analysis", "energies_comparison_corrected.nc"),
+            energies_kpm=result("analysis", "energies_comparison_kpm.nc"),
+        output:
+            comparison=result("analysis", "comparison_corrected.json"),
+            csv=result("analysis", "comparison_corrected.csv"),
+            markdown=report(
+                result("analysis", "comparison_corrected.md"),
+                caption="../report/agreement.rst",
+                category=FIGURES["dynamics"].category,
+            ),
+        params:
+            engine="corrected",
+            windows=STUDY.comparison.windows,
+            margins=STUDY.comparison.margins.model_dump(),
+            noise=STUDY.comparison.noise,
+            temperature=STUDY.bath.temperature,
+
+    rule audit:
+        """Error of the network's force on the large quench that it drives, by class of site."""
+        input:
+            trajectories=[
+                result("trajectories", f"large_network_{n}.nc") for n in chunks(RUNS["large"])
+            ],
+            metrics=result("models", "enn", "metrics.json"),
+        output:
+            audit=result("analysis", "audit.json"),
+            along=result("analysis", "audit.nc"),
+            csv=result("analysis", "audit.csv"),
+            markdown=report(
+                result("analysis", "audit.md"),
+                caption="../report/audit_table.rst",
+                category=FIGURES["audit"].category,
+            ),
+        script:
+            "../../scripts/audit.py"
 
 
 if "equilibrium" not in LEFT_OUT:

@@ -48,6 +48,8 @@ rule time_forces:
                 "repeats",
             }
         ),
+        shares=[STUDY.corrected.share],
+        accuracies=[] if "audit" in LEFT_OUT else STUDY.frontier.accuracies,
         margin=STUDY.solver.spectral_margin,
         method=STUDY.solver.method,
     script:

@@ -14,11 +14,10 @@ import torch
 from ennforce import threads
 from ennforce.dynamics import checks, device
 from ennforce.dynamics.device import RUNAWAY
-from ennforce.noise import FIELDS, LEAST_BLOCKS, MOMENTA, NOISE, counted, four_normals, normal
 from ennforce.forces import Fields, ForceField, NoisyForceField
 from ennforce.models import Hamiltonian
 from ennforce.models.fields import WITH_MOMENTA
-
+from ennforce.noise import FIELDS, LEAST_BLOCKS, MOMENTA, NOISE, counted, four_normals, normal
 
 NOISIEST = 0.5  # share of the thermostat's noise that forces may bring themselves
 
@@ -129,7 +128,12 @@ class Dynamics(ABC):
             forces = checks.usable(self.force_field.forces(fields), fields)
             return forces, np.broadcast_to(1.0, fields.shape) if isinstance(fields, np.ndarray) else 1.0
         drawn = self.force_field.drawn(fields, step, replicas, NOISIEST * self.thermal)
-        left = np.sqrt(np.maximum(1.0 - drawn.variance / self.thermal, 0.0))
+        if not drawn.variance.max() <= self.thermal:
+            raise ValueError(
+                f"the noise that forces bring themselves, {drawn.variance.max():.3g}, exceeds the thermostat's, "
+                f"{self.thermal:.3g}: solve more sites, or use more friction"
+            )
+        left = np.sqrt(1.0 - drawn.variance / self.thermal)
         if left.ndim < fields.ndim:
             left = left[:, None]
         return checks.usable(drawn.forces, fields), np.ascontiguousarray(np.broadcast_to(left, fields.shape))
@@ -139,7 +143,9 @@ class Dynamics(ABC):
         if not isinstance(self.force_field, NoisyForceField):
             return
         if not self.thermal > 0:
-            raise ValueError("forces with noise of their own need a thermostat: give a positive temperature and friction or damping")
+            raise ValueError(
+                "forces with noise of their own need a thermostat: give a positive temperature and friction or damping"
+            )
         if not isinstance(state.fields, np.ndarray):
             raise ValueError("forces with noise of their own are computed on the CPU alone: give arrays, not tensors")
         self.force_field.forget()
@@ -225,8 +231,10 @@ def _kick_drift_bath_drift_part(
             site = 4 * block + n
             momentum = momenta[row, site] + dt * forces[row, site]
             field = fields[row, site] + drift * momentum
-            momentum = damping * momentum + kick * left[row, site] * noise[n]
-            field += drift * momentum
+            part = left[row, site]
+            momentum = damping * momentum + kick * part * noise[n]
+            # Noise of a force acts half a step before the thermostat's: this takes its correlation with the fields back.
+            field += drift * (momentum - (1.0 - part * part) / part * kick / damping * noise[n])
             momenta[row, site], fields[row, site] = momentum, field
             lost += not abs(field) < RUNAWAY  # NaN too
     return lost

@@ -11,8 +11,8 @@ import torch
 from ennforce.dynamics import checks, device
 from ennforce.dynamics.device import CHECK_EVERY, RUNAWAY
 from ennforce.dynamics.langevin import DivergenceError, Dynamics, State, require_bath
-from ennforce.noise import NOISE, counted, normal
 from ennforce.forces import Fields, ForceField
+from ennforce.noise import NOISE, counted, normal
 
 
 class Overdamped(Dynamics):
@@ -21,7 +21,8 @@ class Overdamped(Dynamics):
     ``friction`` is the rate gamma of Langevin's equation and ``mass`` its m: only their product counts. The noise of a step is the
     mean of two successive random numbers (Leimkuhler and Matthews, Appl. Math. Res. Express 2013, 34): thermal averages are then of
     second order in dt, and exact for a harmonic force of stiffness k and every stable dt, dt < 2 m gamma / k. The noise is a
-    function of (seed, replica, step, site) alone.
+    function of (seed, replica, step, site) alone. Where forces bring a share s of it themselves, <Q^2> comes out larger by a factor
+    1 + s k dt / (2 m gamma).
     """
 
     SETTINGS = ("mass", "friction", "temperature", "dt")

@@ -12,8 +12,8 @@ import numpy as np
 from ennforce import threads
 from ennforce.dynamics import checks
 from ennforce.dynamics.langevin import DivergenceError, Dynamics, State, require_bath
-from ennforce.noise import LEAST_BLOCKS, NOISE, four_normals
 from ennforce.forces import ForceField
+from ennforce.noise import LEAST_BLOCKS, NOISE, four_normals
 
 
 class SpinDynamics(Dynamics):

@@ -63,7 +63,7 @@ def _key(model: Hamiltonian) -> Hamiltonian:
 
 @lru_cache(maxsize=64)
 def _dependence(kind: type, model: Hamiltonian) -> tuple[tuple[Shift, ...], bool]:
-    """Shifts to the sites whose density matrix the force of a site needs, and whether that is the site alone, its fields included."""
+    """Shifts to the sites whose density matrix a site's force needs, and whether that is the site alone, its fields included."""
     lattice, rng = model.lattice, np.random.default_rng(0)
     origin = np.zeros(lattice.dimension, dtype=int)
     fields = model.space.near(0.0, 1.0, rng.normal(size=(1, *model.field_shape)), lattice)[0]
@@ -72,7 +72,9 @@ def _dependence(kind: type, model: Hamiltonian) -> tuple[tuple[Shift, ...], bool
     def lost(values: np.ndarray, fields: np.ndarray) -> np.ndarray:
         """Sites, as rows of positions, whose force is not a number."""
         with np.errstate(invalid="ignore"):
-            forces = model.electronic_forces(DensityMatrix(values[0], dict(zip(model.density_bonds, values[1:], strict=True))), fields)
+            forces = model.electronic_forces(
+                DensityMatrix(values[0], dict(zip(model.density_bonds, values[1:], strict=True))), fields
+            )
         return np.argwhere(~np.isfinite(forces.reshape(model.components, *lattice.shape)).all(axis=0))
 
     hurt = values.copy()

@@ -175,7 +175,7 @@ class _Settling:
         for radius in FURTHER:
             window = window_of(self.stencil, radius)
             tried.append((radius, [self._forces(values) for values in engine.values(self.chosen.needed, window)]))
-            if window.torus or len(tried) > 1 and self._error(tried[-1][1][-1], tried[-2][1][-1]) <= HALF * wanted:
+            if window.torus or (len(tried) > 1 and self._error(tried[-1][1][-1], tried[-2][1][-1]) <= HALF * wanted):
                 return tried
         raise ValueError(
             f"windows of radius {FURTHER[-1]} do not reach an rms error of {self.rms} of the force: ask for less accuracy, or a "

@@ -41,7 +41,7 @@ def draw(network: xr.Dataset, kpm: xr.Dataset, energies_network: xr.Dataset, ene
     _lengths(axes[0, 2], ensembles)
     _energy(axes[1, 0], ensembles)
     _order(axes[1, 1], ensembles)
-    _differences(axes[1, 2], comparison["rows"])
+    differences(axes[1, 2], comparison["rows"])
     for panel, letter in zip(axes.flat, "abcdef", strict=True):
         style.panel(panel, letter)
     return drawing
@@ -101,7 +101,7 @@ def _order(axes, ensembles: dict[str, xr.Dataset]) -> None:
     axes.legend(loc="upper left")
 
 
-def _differences(axes, rows: list[dict]) -> None:
+def differences(axes, rows: list[dict], label: str = "network less solver / margin") -> None:
     """Intervals in units of their margins, one line an observable, one colour a window of time."""
     starts, names = sorted({row["from"] for row in rows}), {row["observable"]: f"${row['symbol']}$" for row in rows}
     axes.axvspan(-1.0, 1.0, color="0.9", zorder=0)
@@ -116,10 +116,10 @@ def _differences(axes, rows: list[dict]) -> None:
             axes.errorbar(value, place, xerr=bars, fmt=look["marker"], ms=3.5, capsize=2, color=look["color"])
         if chosen:
             times = f"{start:g}–{chosen[0]['to']:.3g}"  # short: three of them stand beside the panel's letter
-            label = times if axes.get_legend_handles_labels()[1] else f"$t$: {times}"
-            axes.plot([], [], look["marker"], color=look["color"], ms=3.5, label=label)
+            told = times if axes.get_legend_handles_labels()[1] else f"$t$: {times}"
+            axes.plot([], [], look["marker"], color=look["color"], ms=3.5, label=told)
     axes.set_xscale("symlog", linthresh=1.0)
     axes.set_xticks([-10, -1, 0, 1, 10], ["-10", "-1", "0", "1", "10"])
     axes.set_yticks(range(len(names))[::-1], list(names.values()))
-    axes.set(xlabel="network less solver / margin", xlim=(-LARGEST, LARGEST), ylim=(-0.7, len(names) - 0.3))
+    axes.set(xlabel=label, xlim=(-LARGEST, LARGEST), ylim=(-0.7, len(names) - 0.3))
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2, handletextpad=0.0, columnspacing=0.5)

@@ -13,7 +13,8 @@ INPUTS = {"comparison": "frontier/comparison.json"}
 CAPTION = """\
 Relative force error on held-out quench snapshots against the cost per site on one thread. Networks of one kind are joined by a
 line; all were trained on the same data for the same time. Squares: kernel polynomials at falling tolerance, against exact
-diagonalisation. Dotted: error of the labels. Triangles: cost of exact diagonalisation, which has no error and whose cost per site
+diagonalisation. Green: a network that the solver corrects on a share of the sites at every step; its error is that of the mean
+over draws. Dotted: error of the labels. Triangles: cost of exact diagonalisation, which has no error and whose cost per site
 grows as N².
 """
 
@@ -40,6 +41,15 @@ def draw(comparison: dict) -> Figure:
         axes.plot(
             [row["microseconds"]["1"] for row in solved], [100 * row["errors"]["against_exact"]["relative"] for row in solved],
             line, color=style.ENGINES["kpm"].color, ms=4, label=name, fillstyle="full" if line == "s-" else "none",
+        )  # fmt: skip
+    names = dict.fromkeys(row["network"] for row in comparison["corrected"])
+    for name, line in zip(names, ("^-", "^--"), strict=False):
+        rows = [row for row in comparison["corrected"] if row["network"] == name]
+        rows.sort(key=lambda row: row["microseconds"]["1"])
+        axes.plot(
+            [row["microseconds"]["1"] for row in rows], [100 * row["errors"]["against_exact"]["relative"] for row in rows],
+            line, color=style.ENGINES["corrected"].color, ms=4,
+            label=f"{name.replace('_', ' ')}, corrected on 1/{round(1 / rows[0]['share'])}",
         )  # fmt: skip
     axes.axhline(100 * comparison["label_errors"]["relative"], color=style.REFERENCE, lw=0.8, ls=":", label="labels")
     axes.set(xscale="log", yscale="log", xlabel="microseconds per site, one thread", ylabel="relative force error (%)")

@@ -35,7 +35,11 @@ class Look(NamedTuple):
     fill: str  # of its markers
 
 
-ENGINES = {"network": Look("network", BLUE, "-", "o", BLUE), "kpm": Look("KPM", VERMILION, "--", "s", "white")}
+ENGINES = {
+    "network": Look("network", BLUE, "-", "o", BLUE),
+    "kpm": Look("KPM", VERMILION, "--", "s", "white"),
+    "corrected": Look("corrected", GREEN, "-.", "^", GREEN),
+}
 KINDS = {"quench": Look("quench", BLUE, "-", ".", BLUE), "random": Look("random", ORANGE, "--", ".", ORANGE)}
 LENGTHS = {
     "half": Look(f"${SYMBOLS['half']}$", BLUE, "-", "o", BLUE),

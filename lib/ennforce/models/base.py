@@ -31,6 +31,8 @@ class Hamiltonian(ABC):
     """
 
     orbitals: ClassVar[int] = 1
+    # Whether its electrons are those of ``blocks`` alone, which the local solver finds; not so where they act on each other.
+    local: ClassVar[bool] = True
 
     lattice: Lattice
     _: KW_ONLY
