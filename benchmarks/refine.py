@@ -1,9 +1,9 @@
 """Does learning from audits pay: python benchmarks/refine.py CASE --study results/default --output docs/benchmarks
 
-CASE is a trained network brought to another ``coupling``, bath ``temperature`` or ``start``: error there against the number of
-labels, chosen by audited error or plainly at random from the same snapshots of its own runs; or ``unaided``, training data of
-random configurations and of the network's own runs, without any trajectory that the solver drives, against the study's usual data,
-at equal numbers of labels and training steps. Writes refine_CASE.csv, a line for each training, as it goes.
+CASE is a trained network brought to another ``coupling``, bath ``temperature`` or ``start``, or ``nowhere``: error there against the
+number of labels, chosen by audited error or plainly at random from the same snapshots of its own runs. Or it is ``unaided``:
+training data of random configurations and of the network's own runs, without any trajectory that the solver drives, against the
+study's usual data, at equal numbers of labels and training steps. Writes refine_CASE.csv, a line for each training, as it goes.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ CASES: dict[str, tuple[dict, dict]] = {
     "coupling": ({"g": 1.8}, {}),
     "temperature": ({}, {"temperature": 0.5, "initial_temperature": 0.5}),
     "start": ({}, {"initial_sigma": 2.0}),
+    "nowhere": ({}, {}),
 }
 LABELS = (8, 16, 32, 64)
 RUNS, KEPT = 6, 20  # explored in a round, and snapshots of each
@@ -109,7 +110,7 @@ class Table:
         print(f"{time.monotonic() - self.began:7.0f} s", self.rows[-1], flush=True)
 
 
-def brought(study: Path, case: str, seeds: int, table: Table) -> None:
+def brought(study: Path, case: str, counts: list[int], seeds: int, table: Table) -> None:
     """A trained network at other parameters of the model: labels of its own runs there, chosen or plain."""
     old = NetworkForces.load(study / "models" / "enn")
     assert isinstance(old.model, Holstein)
@@ -135,7 +136,12 @@ def brought(study: Path, case: str, seeds: int, table: Table) -> None:
             label_seconds=seconds[2], audited=float(np.sqrt(weights.mean())), true=float(np.sqrt(true.mean())),
             correlation=float(np.corrcoef(weights, true)[0, 1]), spread=float(np.std(true) / np.mean(true)),
         )  # fmt: skip
-        for labels in LABELS:
+        if before is not None:
+            table.add(
+                seed=seed, way="trained further on the old data alone", labels=0,
+                **errors(trained(start.architecture, before, held, STEPS, seed, start), model, test),
+            )  # fmt: skip
+        for labels in counts:
             for way, each in (("chosen", weights), ("plain", np.ones(len(weights)))):
                 members = drawn(chances(each, labels), np.random.default_rng([seed, labels]))
                 new = some(data, members)
@@ -201,12 +207,13 @@ def main() -> None:
     parser.add_argument("--study", type=Path, default=Path("results/default"), help="folder of the trained default study")
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks"))
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--labels", type=int, nargs="+", default=LABELS)
     arguments = parser.parse_args()
     table = Table(arguments.output / f"refine_{arguments.case}.csv")
     if arguments.case == "unaided":
         unaided(arguments.study, arguments.seeds, table)
     else:
-        brought(arguments.study, arguments.case, arguments.seeds, table)
+        brought(arguments.study, arguments.case, arguments.labels, arguments.seeds, table)
 
 
 if __name__ == "__main__":
