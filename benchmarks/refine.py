@@ -1,9 +1,9 @@
 """Does learning from audits pay: python benchmarks/refine.py CASE --study results/default --output docs/benchmarks
 
-CASE is a trained network brought to another ``coupling``, bath ``temperature`` or ``start``, or ``nowhere``: error there against the
-number of labels, chosen by audited error or plainly at random from the same snapshots of its own runs. Or it is ``unaided``:
-training data of random configurations and of the network's own runs, without any trajectory that the solver drives, against the
-study's usual data, at equal numbers of labels and training steps. Writes refine_CASE.csv, a line for each training, as it goes.
+CASE is a trained network brought to another ``coupling``, bath ``temperature`` or ``start``, or ``nowhere``: error there against
+the number of labels, chosen by audited error or plainly at random from the same snapshots of its own runs. Or it is ``unaided``:
+training data of random configurations and of the network's own runs, without any trajectory that the solver drives, against
+the study's usual data, at equal numbers of labels and training steps. Writes refine_CASE.csv, a line for each training.
 """
 
 from __future__ import annotations
@@ -189,6 +189,8 @@ def unaided(study: Path, seeds: int, table: Table) -> None:
                 table.add(
                     seed=seed, way=f"own runs, {way}", labels=32 * turn, audited=float(np.sqrt(weights.mean())), **told(network)
                 )
+            fresh = trained(architecture, data, held, 2000, seed)
+            table.add(seed=seed, way=f"own runs, {way}, from fresh weights", labels=64, **told(fresh))
 
 
 def uncorrelated(model: Hamiltonian, count: int, seed: int) -> np.ndarray:
