@@ -14,22 +14,24 @@ from pathlib import Path
 
 import numpy as np
 
-from ennforce.corrected import LONG, CorrectedForces, FollowingForces
-from ennforce.dynamics import Langevin, State
+from ennforce.auditing import Audit as Auditing
+from ennforce.corrected import CorrectedForces, FollowingForces
+from ennforce.dynamics import Langevin, State, log_spaced_steps
 from ennforce.electrons.local import Effort
 from ennforce.electrons.tuning import efforts
 from ennforce.forces import ForceField, KPMForces, LocalForces, NetworkForces
 from ennforce.io import read_json
 from ennforce.models import Hamiltonian
-from ennforce.sections import Bath
+from ennforce.sections import Audit, Bath
 from ennforce.tables import as_markdown
-from ennforce.training.frontier import machine, median_seconds
+from ennforce.training.frontier import machine, median_seconds, seconds_of_correction
 from ennforce.workflow import set_threads
 
 ACCURACIES = (3e-2, 1e-2, 3e-3, 1e-3)
 SHARES = (1 / 8, 1 / 16, 1 / 32)
 TOLERANCES = (3e-2, 1e-2, 3e-3, 1e-3)
 REPEATS = 5
+PARTS = ("cost", "audit", "states")
 
 
 def relative(found: np.ndarray, exact: np.ndarray) -> float:
@@ -80,19 +82,10 @@ def timed(forces: ForceField, fields: np.ndarray) -> float:
 
 def corrected(network: NetworkForces, fields: np.ndarray, thermal: float, accuracy: float, share: float, bias: float) -> dict:
     """Cost of a step, a share of the search for an effort included."""
-    forces, one = CorrectedForces(network, FollowingForces(network.model, accuracy), share), np.array([0])
-
-    def drawn():
-        return forces.drawn(fields[None], 1, one)
-
-    def settled() -> None:
-        forces.forget()
-        drawn()
-
-    step = microseconds(drawn, fields.size)
-    spent = step + (microseconds(settled, fields.size) - step) / LONG
-    noise = drawn().variance.mean() / thermal
-    return row(f"corrected 1/{round(1 / share)}, {forces._blocks[0].settled.effort}", bias, spent, noise)
+    forces = CorrectedForces(network, FollowingForces(network.model, accuracy), share)
+    spent = 1e6 * seconds_of_correction(forces, fields, REPEATS, 20.0) / fields.size
+    noise = forces.drawn(fields[None], 1, np.array([0])).variance.mean() / thermal
+    return row(f"corrected 1/{round(1 / share)}, {forces.efforts[0]}", bias, spent, noise)
 
 
 def row(name: str, error: float, spent: float, noise: float | None = None) -> dict:
@@ -186,12 +179,34 @@ def averages(forces: ForceField, model: Hamiltonian, bath: dict, steps: int, rep
     return {**found, "Binder": f"{1 - average[4] / 3 / average[3] ** 2:.5f}", "microseconds": f"{spent:.2f}"}
 
 
+def overhead(network: NetworkForces, bath: dict, steps: int) -> str:
+    """What audits at their default settings take of the time of a run."""
+    settings, model = Audit(), network.model
+    observed = log_spaced_steps(1, steps, 60)
+    chosen = observed[np.unique(np.linspace(0, len(observed) - 1, settings.times).round().astype(int))]
+    audit, spent = Auditing(network, FollowingForces(model, settings.accuracy), chosen, settings.share), [0.0]
+
+    def keep(state: State) -> None:
+        if state.step in audit.steps:
+            started = time.perf_counter()
+            audit(state.fields, state.replicas, state.step)
+            spent[0] += time.perf_counter() - started
+
+    engine = Langevin.in_bath(network, bath)
+    engine.run(State.before_quench(model, np.arange(1), 2, bath), 20, keep)  # compiles
+    spent[0], started = 0.0, time.perf_counter()
+    engine.run(State.before_quench(model, np.arange(1), 1, bath), steps, keep)
+    share = spent[0] / (time.perf_counter() - started - spent[0])
+    shape = " x ".join(map(str, model.lattice.shape))
+    return f"\nAudits of {steps} steps of {shape}, at {len(chosen)} times: {100 * share:.1f} % of the run without them.\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", type=Path, help="folder of a trained network")
     parser.add_argument("--bad", type=Path, help="folder of a worse network for the same model")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--only", nargs="+", choices=("cost", "states"), default=["cost", "states"])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--size", type=int, default=128, help="side of the lattice of the costs")
     parser.add_argument(
         "--moments", type=float, nargs="+", default=[2.0, 100.0], help="times of the quench at which costs are measured"
@@ -205,6 +220,8 @@ def main() -> None:
     text = f"Made by benchmarks/corrected.py on {machine()}, one thread.\n"
     if "cost" in options.only:
         text += cost(NetworkForces.load(options.network, model.resized(options.size, options.size)), bath, options.moments)
+    if "audit" in options.only:
+        text += overhead(NetworkForces.load(options.network, model.resized(256, 256)), bath, 1000)
     if "states" in options.only:
         small = model.resized(28, 28)
         bad = NetworkForces.load(options.bad, small) if options.bad else None

@@ -10,13 +10,17 @@ import os
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
 from ennforce import processes
-from ennforce.dynamics import Recorder, log_spaced_steps
+from ennforce.auditing import Audit
+from ennforce.corrected import FollowingForces
+from ennforce.dynamics import Recorder, State, log_spaced_steps
 from ennforce.dynamics.distributed import quench_in_slabs
 from ennforce.forces import NetworkForces
 from ennforce.io import file_digest, provenance, read_json, text_digest, write_dataset
 from ennforce.observables import Observer, observables_of
+from ennforce.sections import Audit as AuditSettings
 from ennforce.sections import Bath
 from ennforce.workflow import set_threads
 
@@ -35,6 +39,7 @@ def main() -> None:
     parser.add_argument(
         "--checkpoint-every", type=int, default=200, metavar="STEPS", help="between states to go on from, beside the output"
     )
+    parser.add_argument("--audit", type=float, default=1 / 1024, help="share of the sites on which the force is audited; 0: none")
     parser.add_argument("--bath", type=json.loads, default={}, help='what differs from the bath of training, {"temperature": 0.1}')
     options = parser.parse_args()
     with processes.joined(accelerator=False):
@@ -49,14 +54,21 @@ def run(options: argparse.Namespace) -> None:
     observed = log_spaced_steps(1, options.steps, options.observations)
     kept = log_spaced_steps(max(1, options.steps // 100), options.steps, options.snapshots)
     observer = Observer(model, observables_of(model, bath["dynamics"]), bath["mass"])
-    facts = {"model": model.parameters(), "bath": bath, "engine": "network", "seed": options.seed}
+    facts = {"model": model.parameters(), "bath": bath, "engine": "network", "seed": options.seed, "audit": options.audit}
+    audit = (
+        Audit(forces, FollowingForces(model, AuditSettings().accuracy), observed, options.audit, options.seed)
+        if options.audit
+        else None
+    )
     weights = options.model / "weights.pt"
     # Named by all that decides the result, so that a state is never taken for another's.
     checkpoint = options.output.with_suffix(f".{text_digest([facts, file_digest(weights), list(observed), list(kept)])}.resume")
-    recorder = Recorder(
-        lambda state: observer(state.fields, state.momenta, state.replicas), observed, kept, bath["dt"], checkpoint,
-        axes=model.space.axes(model.lattice),
-    )  # fmt: skip
+
+    def observe(state: State) -> xr.Dataset:
+        found = observer(state.fields, state.momenta, state.replicas)
+        return found.merge(audit(state.fields, state.replicas, state.step)) if audit else found
+
+    recorder = Recorder(observe, observed, kept, bath["dt"], checkpoint, axes=model.space.axes(model.lattice))
 
     def say(text: str, *numbers: int) -> None:
         if processes.number() == 0:

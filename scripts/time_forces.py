@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ennforce.corrected import LONG, CorrectedForces, FollowingForces
+from ennforce.corrected import CorrectedForces, FollowingForces
 from ennforce.forces import ExactForces, KPMForces, LocalForces, NetworkForces
 from ennforce.io import attribute, provenance, read_dataset, write_json
 from ennforce.models import Hamiltonian, from_parameters
 from ennforce.training.dataset import Samples
-from ennforce.training.frontier import machine, median_seconds, on_square, pareto
+from ennforce.training.frontier import machine, median_seconds, on_square, pareto, seconds_of_correction
 from ennforce.training.metrics import force_errors
 from ennforce.workflow import Node, run_node, set_threads
 
@@ -85,19 +85,12 @@ def corrected_row(
 ) -> dict:
     """Cost of a corrected force on one thread, what is settled once for LONG steps shared out among them, and its noise."""
     set_threads(1)
-    forces, one = CorrectedForces(network, FollowingForces(model, accuracy), share), np.array([0])
-    step = median_seconds(lambda: forces.drawn(fields[None], 1, one), repeats, PATIENCE)
-    drawn = forces.drawn(fields[None], 1, one)
-    effort = str(forces._blocks[0].settled.effort)
-
-    def settled() -> None:
-        forces.forget()
-        forces.drawn(fields[None], 1, one)
-
-    total = step + max(median_seconds(settled, repeats, PATIENCE) - step, 0.0) / LONG
+    forces = CorrectedForces(network, FollowingForces(model, accuracy), share)
+    seconds = seconds_of_correction(forces, fields, repeats, PATIENCE)
+    drawn, effort = forces.drawn(fields[None], 1, np.array([0])), forces.efforts[0]
     return {
         "name": f"{name} + {effort}, 1/{round(1 / share)}", "network": name, "share": share, "accuracy": accuracy, "effort": effort,
-        "microseconds": {"1": 1e6 * total / fields.size}, "noise": float(np.sqrt(drawn.variance.mean())),
+        "microseconds": {"1": 1e6 * seconds / fields.size}, "noise": float(np.sqrt(drawn.variance.mean())),
     }  # fmt: skip
 
 

@@ -8,21 +8,21 @@ import numpy as np
 import xarray as xr
 
 from ennforce import noise
-from ennforce.corrected import FollowingForces, sample_size
+from ennforce.corrected import FollowingForces
 from ennforce.electrons.following import active
 from ennforce.forces import NetworkForces
 from ennforce.models import Hamiltonian
 from ennforce.observables.domains import NEAR
 
 SITE_CLASSES = ("bulk", "wall", "small field")
-FEWEST = 128  # sites of a replica at one time: below, an error says little
+FEWEST, SETTLING = 128, 256  # sites of a replica at one time, below which an error says little; of these settle the effort
 COHERENT = 0.5  # of the strength of the order around a site, that its sum must keep for the site to be in the bulk
 SMALL = 0.5  # of the rms field of training, below which the fields around a site are small
 
 # What is summed over the drawn sites of a class, by name: errors are the network's force less the solver's.
 SUMS = {
     "sites": "sites drawn",
-    "square": "sum of squares of the error",
+    "squares": "sum of squares of the error",
     "fourth": "sum of fourth powers of the error",
     "largest": "largest error",
     "along": "sum of the error times the force",
@@ -96,10 +96,10 @@ class Audit:
         """Raises AuditError where the errors of the last audit of ``dataset``, over all its replicas, are beyond the limit."""
         if self.limit is None or "audit_sites" not in dataset:
             return
-        last = dataset[["audit_sites", "audit_square", "audit_force_square"]].isel(time=-1).sum()
+        last = dataset[["audit_sites", "audit_squares", "audit_force_square"]].isel(time=-1).sum()
         if not last["audit_sites"] > 0:
             return
-        error = float(np.sqrt(last["audit_square"] / last["audit_force_square"]))
+        error = float(np.sqrt(last["audit_squares"] / last["audit_force_square"]))
         if error > self.limit:
             raise AuditError(
                 f"at t = {float(dataset['time'][-1]):g} the network's force errs by {error:.2g} of its rms, more than the limit "
@@ -111,7 +111,7 @@ class Audit:
         sites, components = model.lattice.num_sites, model.components
         passed = step - max((earlier for earlier in self.steps if earlier < step), default=0)
         count = int(min(max(round(self.share * passed * sites), FEWEST), sites))
-        sample = min(count, sample_size(sites))
+        sample = min(count, SETTLING)
         predicted = np.asarray(self.network.electronic_forces(fields)).reshape(len(fields), components, -1)
         classes = site_classes(model, fields, self.network.field_scale).reshape(len(fields), -1)
         for row, (replica, configuration) in enumerate(zip(replicas, fields, strict=True)):
@@ -123,7 +123,7 @@ class Audit:
             error = active(model, predicted[row][:, drawn] - exact, configuration, drawn)
             square = (error**2).sum(axis=0)
             values = {
-                "sites": np.ones(count), "square": square, "fourth": square**2, "along": (error * force).sum(axis=0),
+                "sites": np.ones(count), "squares": square, "fourth": square**2, "along": (error * force).sum(axis=0),
                 "force_square": (force**2).sum(axis=0),
             }  # fmt: skip
             for name, value in values.items():

@@ -112,7 +112,10 @@ class CorrectedForces:
         self._blocks.clear()
 
     def forces(self, fields: np.ndarray, step: int = 0, replicas: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
-        """Total force with the draws of ``step``, shape of ``fields`` (..., *field_shape); ``replicas`` number configurations."""
+        """Total force with the draws of ``step``, shape of ``fields`` (..., *field_shape), which ``replicas`` number.
+
+        Efforts and errors are found anew at every call; a dynamics, which calls ``drawn``, finds them once for several steps.
+        """
         fields = self.model.check_fields(fields)
         flat = fields.reshape(-1, *self.model.field_shape)
         numbers = np.arange(len(flat)) if replicas is None else np.asarray(replicas)
@@ -199,6 +202,11 @@ class CorrectedForces:
         if what not in self._told:
             self._told.add(what)
             log.warning(text, *values)
+
+    @property
+    def efforts(self) -> dict[int, str]:
+        """The solver's effort in the latest block of steps, as tables show it, by replica."""
+        return {replica: str(block.settled.effort) for replica, block in self._blocks.items()}
 
     @property
     def solved(self) -> dict[int, float]:

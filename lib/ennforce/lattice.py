@@ -112,7 +112,7 @@ class Lattice:
     @cached_property
     def neighbours(self) -> tuple[Shift, ...]:
         """Shifts to the nearest neighbours."""
-        return self.shells(2)[1]
+        return _neighbours(self.name)
 
     @property
     def half_neighbours(self) -> tuple[Shift, ...]:
@@ -192,6 +192,12 @@ class Lattice:
         if np.unique(source).size != self.num_sites:
             raise ValueError(f"a {self} torus is not mapped onto itself by point-group element {element}: use equal lengths")
         return field.reshape(*field.shape[: -self.dimension], -1)[..., source].reshape(field.shape)
+
+
+@functools.cache
+def _neighbours(name: str) -> tuple[Shift, ...]:
+    """Of any torus of the lattice: tori are made often, for every number of chosen sites one."""
+    return Lattice(name, (1,) * len(BASES[name])).shells(2)[1]
 
 
 @functools.cache

@@ -311,7 +311,7 @@ class Audit(Section):
 
     share: Annotated[Share, Field(description="of the sites of all steps that are drawn; 128 sites at least each time")] = 1 / 1024
     times: Annotated[int, Field(ge=2, description="about how many, of those at which observables are kept")] = 24
-    accuracy: Accuracy = 2e-3
+    accuracy: Accuracy = 5e-3
     limit: Annotated[Positive, Field(description="rms error over the rms force, which ends a run; changes no result")] | None = None
 
     @model_validator(mode="after")

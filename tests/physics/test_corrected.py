@@ -10,9 +10,11 @@ import xarray as xr
 from ennforce import noise
 from ennforce.corrected import LONG, CorrectedForces, FollowingForces, block_of
 from ennforce.dynamics import Langevin, Overdamped, Recorder, SpinDynamics, State, quench
-from ennforce.electrons import following
+from ennforce.electrons import SpectrumError, following
+from ennforce.electrons.bounds import lanczos_window
 from ennforce.electrons.chosen import ChosenSites
-from ennforce.electrons.stencil import Stencil
+from ennforce.electrons.engines import ChebyshevEngine
+from ennforce.electrons.stencil import Stencil, window_of
 from ennforce.forces import Drawn, ExactForces, NetworkForces
 from ennforce.lattice import Lattice
 from ennforce.models import Blocks, DensityMatrix, Hamiltonian, Holstein, Kondo, Peierls, Sphere
@@ -115,6 +117,23 @@ def test_elements_hold_what_blocks_hold():
     values = np.random.default_rng(0).normal(size=(2, 4, model.lattice.num_sites))
     onsite = stencil.density_matrix(values, ()).onsite
     np.testing.assert_array_equal(np.moveaxis(stencil.elements(values)[:, 0], -1, 0).reshape(onsite.shape), onsite)
+
+
+@pytest.mark.parametrize("growth", [60.0, 1e25])
+@pytest.mark.parametrize("name", ["default", "kondo"])
+def test_a_spectrum_that_outgrows_its_bounds_is_noticed_at_any_site(name, growth):
+    """The recursion of one site of many diverges, up to numbers that are none: it is told, wherever the site stands."""
+    model, fields = CASES[name]
+    stencil = Stencil.of(model.blocks(fields))
+    bounds = lanczos_window(stencil)
+    scaled = stencil.scaled(bounds.a, bounds.b, np.float32)
+    scaled.arrays[:, 3, 3] *= growth
+    engine = ChebyshevEngine(scaled, (), np.ones((1, 60)))
+    sites, bad = np.arange(model.lattice.num_sites), 3 * model.lattice.shape[1] + 3
+    for place in (0, 10, len(sites) // 2, len(sites) - 1):
+        order = np.insert(np.delete(sites, bad), place, bad)
+        with pytest.raises(SpectrumError, match="spectrum leaves its bounds"):
+            engine.values(order, window_of(stencil, 2))
 
 
 def network(model: Hamiltonian, scale: float = 1.0, seed: int = 0) -> NetworkForces:

@@ -1,8 +1,8 @@
-# Ensembles of thermal quenches, driven by the network or by KPM: one job a chunk of replicas.
+# Ensembles of thermal quenches, driven by one of three engines: one job for each chunk of replicas.
 
 
 rule trajectory:
-    """Quench a chunk of replicas, driven by the network or by KPM."""
+    """Quench a chunk of replicas, driven by the network, audited, by the network as the solver corrects it, or by KPM."""
     input:
         model=force_inputs,
     output:

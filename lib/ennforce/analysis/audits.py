@@ -16,7 +16,7 @@ def errors_along(chunks: Sequence[xr.Dataset]) -> xr.Dataset:
     Variables over (time, site_class): ``rms`` and its standard error ``rms_error`` over the draws, ``largest``, ``bias``, which is
     the mean of error times force over the mean square force, ``force_rms`` and ``share`` of the sites; NaN where a class had none.
     """
-    names = ("sites", "square", "fourth", "along", "force_square")
+    names = ("sites", "squares", "fourth", "along", "force_square")
     sums = {name: _joined(chunks, name).sum("replica") for name in names}
     largest = _joined(chunks, "largest").max("replica")
     audited = sums["sites"].sum("site_class") > 0
@@ -25,7 +25,7 @@ def errors_along(chunks: Sequence[xr.Dataset]) -> xr.Dataset:
     together = largest.max("site_class").expand_dims(site_class=[ALL])
     largest = xr.concat([largest, together], "site_class").transpose("time", "site_class")
     number = both["sites"].where(both["sites"] > 0)
-    mean, fourth = both["square"] / number, both["fourth"] / number
+    mean, fourth = both["squares"] / number, both["fourth"] / number
     rms = mean**0.5
     spread = ((fourth - mean**2).clip(min=0.0) / number) ** 0.5
     found = {

@@ -1,6 +1,7 @@
 """Dynamics of lattice fields in a heat bath, driven by any force field."""
 
 from ennforce.compiling import announce
+from ennforce.dynamics.hybrid import HybridMonteCarlo
 from ennforce.dynamics.integrators import integrator
 from ennforce.dynamics.langevin import DivergenceError, Langevin, State
 from ennforce.dynamics.overdamped import Overdamped
@@ -11,6 +12,6 @@ from ennforce.dynamics.spins import SpinDynamics
 announce()
 
 __all__ = [
-    "DivergenceError", "Langevin", "Overdamped", "Recorder", "SpinDynamics", "State", "equally_spaced_steps", "integrator",
-    "log_spaced_steps", "quench",
+    "DivergenceError", "HybridMonteCarlo", "Langevin", "Overdamped", "Recorder", "SpinDynamics", "State", "equally_spaced_steps",
+    "integrator", "log_spaced_steps", "quench",
 ]  # fmt: skip

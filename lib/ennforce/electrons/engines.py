@@ -168,7 +168,7 @@ class ChebyshevEngine(_Local):
             return values[..., : len(chunk)], trace, worst
 
         pieces = [in_threads(lambda chunk, start=start: job(start, chunk), sites, CHUNK) for start in layout.starts]
-        check_moment(max(piece[2] for row in pieces for piece in row))
+        check_moment(float(np.max([piece[2] for row in pieces for piece in row])))  # which keeps NaN
         values = np.stack([np.concatenate([piece[0] for piece in row], axis=-1) for row in pieces], axis=1)
         return values, np.sum([piece[1] for row in pieces for piece in row], axis=0)
 

@@ -181,7 +181,7 @@ def chebyshev(
                         trace[2 * m + 1] += odd
                         if 2 * m + 2 < order:
                             trace[2 * m + 2] += even
-                    if 2 * m + 3 >= order and not abs(even) <= worst:
+                    if 2 * m + 3 >= order and worst == worst and not abs(even) <= worst:  # NaN stays
                         worst = abs(even)
         else:
             for m in range(1, order):
@@ -194,7 +194,7 @@ def chebyshev(
                         moment = np.float64(new[U(elements[e] * LANES + lane)])
                         for f in range(functions.shape[0]):
                             block[f, e, lane] += functions[f, m] * moment
-                        if m == order - 1 and not abs(moment) <= worst:
+                        if m == order - 1 and worst == worst and not abs(moment) <= worst:
                             worst = abs(moment)
                 if len(trace):
                     for lane in range(min(LANES, count - batch)):

@@ -25,6 +25,8 @@ equal: the table of the study gives the differences of order and mean square fie
 WORDS = {"order": "order ", "susceptibility": "susceptibility ", "binder": "Binder cumulant ", "kinetic_temperature": "kinetic "}
 OMITTED = ("field_square",)  # the distributions above show it
 
+COMPARED = ("network", "kpm")
+
 
 def draw(equilibrium: dict, distributions: xr.Dataset) -> Figure:
     temperatures = distributions["temperature"].values
@@ -49,7 +51,8 @@ def draw(equilibrium: dict, distributions: xr.Dataset) -> Figure:
 def _distribution(panel, chosen: xr.Dataset) -> None:
     values = np.flatnonzero(chosen["density"].max("engine").values > 1e-3 * float(chosen["density"].max()))
     seen = slice(values[0], values[-1] + 1)
-    for engine, look in style.ENGINES.items():
+    for engine in COMPARED:
+        look = style.ENGINES[engine]
         x, mean, error = (chosen.sel(engine=engine)[key].values[seen] for key in ("field", "density", "density_error"))
         panel.plot(x, mean, look.line, color=look.color, label=look.label)
         panel.fill_between(x, mean - error, mean + error, color=look.color, alpha=0.25, lw=0)
@@ -57,7 +60,8 @@ def _distribution(panel, chosen: xr.Dataset) -> None:
 
 
 def _averages(panel, name: str, symbol: str, rows: list[dict]) -> None:
-    for (engine, look), shift in zip(style.ENGINES.items(), (-0.08, 0.08), strict=True):
+    for engine, shift in zip(COMPARED, (-0.08, 0.08), strict=True):
+        look = style.ENGINES[engine]
         scale = [row["temperature"] if name == "kinetic_temperature" else 1.0 for row in rows]
         values, errors = ([row[key] / s for row, s in zip(rows, scale, strict=True)] for key in (engine, f"{engine}_error"))
         points = {"color": look.color, "mfc": look.fill, "fmt": look.marker, "ms": 4, "capsize": 2}

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from scipy.stats import linregress
 
+from ennforce.corrected import LONG, CorrectedForces
+
 
 def median_seconds(call: Callable[[], object], repeats: int, patience: float = math.inf) -> float:
     """Median wall time of ``repeats`` calls after one that is not counted; of fewer once ``patience`` s are spent."""
@@ -24,6 +26,21 @@ def median_seconds(call: Callable[[], object], repeats: int, patience: float = m
         call()
         found.append(time.perf_counter() - before)
     return median(found)
+
+
+def seconds_of_correction(forces: CorrectedForces, fields: np.ndarray, repeats: int, patience: float = math.inf) -> float:
+    """Median wall time of a corrected force of one configuration; what is settled for LONG steps counts by its LONG-th part."""
+    one = np.array([0])
+
+    def step() -> None:
+        forces.drawn(fields[None], 1, one)
+
+    def settling() -> None:
+        forces.forget()
+        step()
+
+    usual = median_seconds(step, repeats, patience)
+    return usual + max(median_seconds(settling, repeats, patience) - usual, 0.0) / LONG
 
 
 def machine() -> str:
