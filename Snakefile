@@ -47,6 +47,7 @@ else:
 
     include: "workflow/rules/data.smk"
     include: "workflow/rules/train.smk"
+    include: "workflow/rules/refine.smk"
     include: "workflow/rules/dynamics.smk"
     include: "workflow/rules/analysis.smk"
     include: "workflow/rules/checks.smk"

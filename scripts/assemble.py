@@ -1,4 +1,4 @@
-"""One data set from all labelled files, split by trajectory."""
+"""One data set from all labelled files, split by trajectory; without quenches it holds random configurations alone."""
 
 from ennforce.io import provenance, read_dataset, write_dataset
 from ennforce.training.dataset import assemble
@@ -12,7 +12,8 @@ def main(node: Node) -> None:
     split = node.params["split"]
     dataset = assemble(random, quenches, (split["train"], split["validation"], split["test"]))
     facts = {key: random.attrs[key] for key in ("model", "solver", "tolerance", "seed")}
-    dataset.attrs = provenance(node.parents, **facts, bath=quenches[0].attrs["bath"], split=split)
+    bath = {"bath": quenches[0].attrs["bath"]} if quenches else {}
+    dataset.attrs = provenance(node.parents, **facts, **bath, split=split)
     write_dataset(dataset, node.output["dataset"])
 
 

@@ -1,4 +1,4 @@
-"""Train a network; resumes after a kill."""
+"""Train a network, or train one further; resumes after a kill."""
 
 import platform
 from pathlib import Path
@@ -10,7 +10,7 @@ from ennforce import processes
 from ennforce.io import attribute, file_digest, provenance, read_dataset, write_atomically
 from ennforce.models import from_parameters
 from ennforce.networks import Architecture, build, register
-from ennforce.networks.export import save_model
+from ennforce.networks.export import load_model, save_model
 from ennforce.training.dataset import Samples, nested_subset, with_total_force
 from ennforce.training.loop import Recipe, fit
 from ennforce.workflow import Node, run_node
@@ -37,6 +37,14 @@ def train(node: Node, device: str) -> None:
             f"the network reaches {reach} sites, and the data are of {model.lattice}: use at least {2 * reach} sites each way "
             f"(data.shape), or leave this network out (frontier.models)"
         )
+    start = None
+    if node.input.get("start"):
+        start, known = load_model(Path(node.input["start"][0]).parent, model)
+        if known["target"] != training["target"]:
+            raise ValueError(
+                f"training cannot go on from {node.input['start'][0]}, which learned the {known['target']} force: set "
+                f"training.target to that, or start from another network (refine.start)"
+            )
     target = f"forces_{training['target']}"
     trained = fit(
         architecture,
@@ -47,6 +55,7 @@ def train(node: Node, device: str) -> None:
             validate_every=training["validate_every"], seed=p["seed"], seconds=training["seconds"],
             patience=training["patience"],
         ),
+        start=start,
         device=device,
         checkpoint=node.checkpoint,
         interval=node.checkpoint_seconds,
@@ -75,7 +84,8 @@ def train(node: Node, device: str) -> None:
         "history": file_digest(node.output["history"]),
         "field_range": [float(dataset["fields"].min()), float(dataset["fields"].max())],
         "size": list(model.lattice.shape),
-        "bath": attribute(dataset, "bath"),
+        # Random configurations alone know none.
+        "bath": attribute(dataset, "bath") if "bath" in dataset.attrs else None,
         "versions": {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__},
         "provenance": provenance(node.parents),
     }

@@ -34,6 +34,7 @@ from ennforce.sections import (
     Name,
     Network,
     NonNegative,
+    Refine,
     Run,
     Section,
     Solver,
@@ -83,6 +84,7 @@ class Study(Section):
     data: Data = Data()
     network: Network = Network()
     training: Training = Training()
+    refine: Refine = Refine()
     audit: Audit = Audit()
     corrected: Corrected = Corrected()
     large: Large = Large()
@@ -142,6 +144,7 @@ class Study(Section):
             "conservation.networks": self.conservation.networks, "conservation.tolerances": self.conservation.tolerances,
             "frontier.efficiency_models": self.frontier.efficiency_models, "frontier.fractions": self.frontier.fractions,
             "timestep.dts": self.timestep.dts, "equilibrium.temperatures": self.equilibrium.temperatures,
+            "refine.temperatures": self.refine.temperatures,
         }  # fmt: skip
         for key, values in lists.items():
             if len(set(values)) < len(values):

@@ -53,7 +53,7 @@ def reach(network: Settings) -> int:
 
 def problems(study: Study) -> list[str]:
     """Why a study of valid settings cannot run to its end: of every kind of reason the first, in one line."""
-    kinds = [too_short, unstable, unordered]
+    kinds = [too_short, unstable, unordered, unteachable]
     found = [list(kind(study)) for kind in kinds]
     if not found[0]:  # or the runs cannot be made
         found += [list(kind(study)) for kind in (beyond_reach, unmeasurable, too_many_jobs, too_costly)]
@@ -154,6 +154,44 @@ def unordered(study: Study) -> Iterator[str]:
         yield from (f"{key} = {order:g}: {error}" for key, order in starts.items() if order)
 
 
+def unteachable(study: Study) -> Iterator[str]:
+    """Rounds of learning need enough runs and snapshots to draw from, and data without the solver's quenches need a round."""
+    r, d = study.refine, study.data
+    if d.driver == "network" and not r.rounds:
+        yield "data.driver = network with refine.rounds = 0 gives no quenches to learn from: ask for one round at least"
+    if not r.rounds:
+        return
+    if why := left_out(study).get("audit"):
+        yield f"refine.rounds = {r.rounds} needs audits, which this model does not have ({why}): set it to 0"
+        return
+    fractions = (d.split.train, d.split.validation, d.split.test)
+    for key, number in (("refine.runs", r.runs), ("refine.labels", r.labels)):
+        if min(fractions) * number < 0.5 or split_counts(number, fractions)[0] < 1:
+            yield f"{key} = {number} are too few for a split that leaves one in each of {fractions}: ask for more"
+            return
+    of_runs, of_labels = (split_counts(number, fractions) for number in (r.runs, r.labels))
+    for name, runs, labels in zip(("training", "validation", "test"), of_runs, of_labels, strict=True):
+        candidates = runs * len(r.temperatures) * snapshots(d)
+        if labels > candidates:
+            yield (
+                f"refine.labels = {r.labels} are {labels} for {name}, but its {runs} of refine.runs = {r.runs} have {candidates} "
+                f"snapshots: ask for fewer labels, or for more runs or data.snapshots"
+            )
+
+
+def split_counts(number: int, fractions: tuple[float, float, float]) -> list[int]:
+    """How many of ``number`` go to training, validation and test: the nearest whole counts, at least one to the last two."""
+    held_out = [max(1, round(fraction * number)) for fraction in fractions[1:]]
+    return [number - sum(held_out), *held_out]
+
+
+def snapshots(data: Settings) -> int:
+    """How many snapshots are kept of a quench: steps spaced in their logarithm, as far as they differ, and the start."""
+    first, last = max(data.first_snapshot, 1), data.steps
+    spaced = {round(first * (last / first) ** (n / max(data.snapshots - 1, 1))) for n in range(data.snapshots)}
+    return len(spaced) + (data.first_snapshot == 0)
+
+
 def largest_step(model: Any, bath: Any) -> float | None:
     """From which time step on the dynamics of ``bath`` is unstable: 2/omega, or 2 m gamma/k without inertia; None for spins."""
     dynamics = model.space.chosen(bath.dynamics)
@@ -193,7 +231,10 @@ def jobs(study: Study) -> int:
     f = study.frontier
     trained = len(f.models) + len(f.efficiency_models) * len(f.fractions) + len(study.conservation.networks)
     elsewhere = len(f.extrapolation.bath_temperatures) + len(f.extrapolation.shapes)
-    return count + 2 * study.data.trajectories + 3 * trained + 2 * elsewhere + len(study.conservation.tolerances) + 60
+    solver_driven = study.data.trajectories if study.data.driver == "solver" else 0
+    return (
+        count + 2 * solver_driven + 4 * study.refine.rounds + 3 * trained + 2 * elsewhere + len(study.conservation.tolerances) + 60
+    )
 
 
 def too_many_jobs(study: Study) -> Iterator[str]:
@@ -236,7 +277,8 @@ def memories(study: Study) -> Iterator[tuple[str, float, str]]:
         kept_count = run.replicas * min(run.snapshots, run.steps)
         yield kept, 4.0 * 2 * kept_count * sites, "keep fewer snapshots, or use fewer replicas or a smaller lattice"
     sites = math.prod(d.shape)
-    count = d.random_configurations + d.trajectories * min(d.snapshots, d.steps + 1)
+    driven = d.trajectories if d.driver == "solver" else 0
+    count = d.random_configurations + driven * min(d.snapshots, d.steps + 1) + study.refine.rounds * study.refine.labels
     smaller = "use less or smaller configurations"
     yield f"data of {count} configurations of {_shape(d.shape)} sites", 8.0 * 2 * 2 * count * sites, smaller
     channels = (16 if study.network.mixed else 8) * study.network.width if study.network.kind.startswith("enn") else 1
@@ -270,6 +312,9 @@ def times(study: Study) -> Iterator[tuple[str, float, str]]:
     if t.seconds is None:
         work = float(t.steps) * t.batch * math.prod(d.shape)
         yield f"training of {t.steps:g} steps on batches of {t.batch}", work * NETWORK_SECONDS, "take fewer steps, or set seconds"
+    if study.refine.rounds:
+        work = float(study.refine.steps) * t.batch * math.prod(d.shape)
+        yield f"refine of {study.refine.steps:g} steps on batches of {t.batch}", work * NETWORK_SECONDS, "take fewer steps"
     yield f"data of {d.steps:g} steps", float(d.steps) * math.prod(d.shape) * SOLVER_SECONDS, advice
     for key, shape in diagonalised(study).items():
         seconds = DIAGONALISATION_SECONDS * float(math.prod(shape)) ** 3

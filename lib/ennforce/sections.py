@@ -108,6 +108,10 @@ class Data(Section):
     snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced")] = 40
     first_snapshot: Annotated[int, Field(ge=0, description="step of the first; 0 is the start itself, then from step 1 on")] = 0
     split: Split = Split()
+    driver: Annotated[
+        Literal["solver", "network"],
+        Field(description="network: no quench by the solver; the first network learns from random configurations, then refine"),
+    ] = "solver"
     verified: Annotated[int, Field(ge=1, description="labels of each kind checked by exact diagonalisation")] = 3
 
     @model_validator(mode="before")
@@ -201,6 +205,24 @@ class Training(Section):
         if self.processes > self.batch:
             raise ValueError(f"processes = {self.processes} cannot share a batch of {self.batch}: no more than batch")
         return self
+
+
+class Refine(Section):
+    """Rounds of learning from audits: the network runs, the solver labels where it errs, and training goes on."""
+
+    rounds: Annotated[int, Field(ge=0, le=100, description="after the first training; 0 for none")] = 0
+    runs: Annotated[
+        int, Field(ge=3, description="quenches of data.steps and data.snapshots by the network at each temperature")
+    ] = 8
+    temperatures: Annotated[list[Temperature], Field(min_length=1, description="of their baths, in units of bath.temperature")] = [
+        1.0
+    ]
+    labels: Annotated[int, Field(ge=3, description="of a round; those for training drawn by audited error, others plainly")] = 40
+    steps: Annotated[int, Field(ge=1, description="of the optimiser in a round")] = 2000
+    learning_rate: Annotated[Rate, Field(description="the largest of a round")] = 1e-2
+    start: Annotated[
+        str | None, Field(description="folder of a trained network whose weights are the first's, as results/default/models/enn")
+    ] = None
 
 
 class Run(Section):

@@ -55,6 +55,29 @@ def test_a_model_of_another_kind_goes_from_its_hamiltonian_to_its_figures(name, 
         assert "kinetic_temperature" not in observed and "field_square" not in observed
 
 
+def test_a_network_learns_from_its_own_runs_alone(general):
+    """Two rounds of learning from audits, and no trajectory that the solver drives."""
+    call = ("--configfile", str(STUDIES / "refined.yaml"), "--", "results/refined/models/enn/card.md")
+    done = general.snakemake(*call)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "sample_quench" not in done.stdout
+    folder = general.folder / "results" / "refined"
+    data = read_dataset(folder / "data" / "dataset.nc")
+    quench = data.isel(sample=np.flatnonzero(data["kind"].values == "quench"))
+    splits = {name: set(quench["trajectory"].values[quench["split"].values == name]) for name in ("train", "validation", "test")}
+    assert quench.sizes["sample"] == 2 * 8 and all(splits.values())
+    assert len(set.union(*splits.values())) == sum(map(len, splits.values()))  # no run is in two of them
+    for number in (1, 2):
+        told = json.loads((folder / "data" / "samples" / f"round_{number}.json").read_text())
+        # Of two temperatures, two runs of four for training, at six times each.
+        assert told["labels"] == 8 and told["candidates"] == 24 and 0 < told["relative_error"] < told["largest_relative_error"]
+    samples = [
+        json.loads((folder / "models" / name / "model.json").read_text())["samples"] for name in ("round-0", "round-1", "enn")
+    ]
+    assert samples == [{"random": 2, "quench": n} for n in (0, 4, 8)]
+    assert "Nothing to be done" in general.snakemake(*call).stdout
+
+
 @pytest.mark.slow
 def test_the_files_of_the_page_on_extending_run_as_they_stand_there(general):
     text = (DOCS / "extending.md").read_text()

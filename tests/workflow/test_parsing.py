@@ -40,6 +40,19 @@ def test_the_trainings_to_convergence_are_planned(project):
         assert f"results/converged/frontier/{file}" in done.stdout
 
 
+def test_rounds_of_learning_are_planned_where_they_are_asked_for(project):
+    done = project.smoke("-n", "--quiet", "host")
+    assert done.returncode == 0 and "results/smoke/data/dataset.nc" in done.stdout
+    assert "round" not in done.stdout and "train_further" not in done.stdout
+    (project.folder / "config" / "rounds.yaml").write_text("study: rounds\nrefine: {rounds: 2, labels: 8}\n")
+    done = project.snakemake("-n", "--quiet", "host", "--configfile", "config/smoke.yaml", "config/rounds.yaml")
+    assert done.returncode == 0, done.stdout[-2000:]
+    planned = re.findall(r"^Job \d+: (train|explore|extend|train_further|sample_quench)\b", done.stdout, re.M)
+    assert sorted(planned) == sorted(["train", *["explore", "extend", "train_further"] * 2, *["sample_quench"] * 4])
+    for file in ("models/round-0", "models/round-1", "models/enn", "data/round-0.nc", "data/round-1.nc", "data/dataset.nc"):
+        assert f"results/rounds/{file}" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -179,7 +192,7 @@ def test_rooms_import_downwards_only():
         "corrected",
         "auditing",
         "checking accuracy dynamics training analysis config",
-        "figures sweep workflow reference",
+        "figures sweep workflow reference refining",
     )
     floors = {room: floor for floor, rooms in enumerate(order) for room in rooms.split()}
     package = ROOT / "lib" / "ennforce"

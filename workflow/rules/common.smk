@@ -105,6 +105,21 @@ def network_files(folder):
     return [str(Path(folder, name)) for name in ("model.json", "weights.pt")]
 
 
+# Networks and data sets of the first training and of the rounds after it; the last are the study's.
+NETWORKS = [*(f"round-{n}" for n in range(STUDY.refine.rounds)), "enn"]
+DATASETS = [*(f"round-{n}" for n in range(STUDY.refine.rounds)), "dataset"]
+
+
+def before(name, names):
+    """What comes before a network or data set of a round."""
+    return names[names.index(name) - 1]
+
+
+def labelled_of_round(wildcards):
+    """Labels that a round adds to the data set."""
+    return result("data", "labelled", f"round_{DATASETS.index(wildcards.dataset)}.nc")
+
+
 def force_inputs(wildcards):
     """The network's files, for the engine that needs them."""
     if wildcards.engine == "kpm":

@@ -1,6 +1,8 @@
 # Training data: configurations, their labels, a check of the labels, and the data set.
 
-SAMPLES = ["random", *(f"quench_{n}" for n in range(STUDY.data.trajectories))]
+SAMPLES = ["random"]
+if STUDY.data.driver == "solver":
+    SAMPLES += [f"quench_{n}" for n in range(STUDY.data.trajectories)]
 
 
 rule check_model:
@@ -70,7 +72,7 @@ rule assemble:
         random=result("data", "labelled", "random.nc"),
         quenches=[result("data", "labelled", f"{sample}.nc") for sample in SAMPLES[1:]],
     output:
-        dataset=result("data", "dataset.nc"),
+        dataset=result("data", f"{DATASETS[0]}.nc"),
     params:
         split=STUDY.data.split.model_dump(),
     script:

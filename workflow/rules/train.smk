@@ -4,11 +4,12 @@
 rule train:
     """Train the study's network."""
     input:
-        dataset=result("data", "dataset.nc"),
+        dataset=result("data", f"{DATASETS[0]}.nc"),
+        start=network_files(STUDY.refine.start) if STUDY.refine.start else [],
     output:
-        model=result("models", "enn", "model.json"),
-        weights=result("models", "enn", "weights.pt"),
-        history=result("models", "enn", "history.csv"),
+        model=result("models", NETWORKS[0], "model.json"),
+        weights=result("models", NETWORKS[0], "weights.pt"),
+        history=result("models", NETWORKS[0], "history.csv"),
     # Processes of one thread each. One configuration is too little work to share: a second thread gains nothing and costs a core.
     threads: STUDY.training.processes
     params:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from ennforce.io import attribute
 from ennforce.lattice import Lattice
+from ennforce.limits import split_counts
 from ennforce.models import from_parameters
 
 SPLITS = ("train", "validation", "test")
@@ -55,26 +56,39 @@ def split_trajectories(trajectories: np.ndarray, fractions: tuple[float, float, 
     numbers = sorted({int(t) for t in trajectories})
     if len(numbers) < len(SPLITS):
         raise ValueError(f"{len(numbers)} trajectories cannot be split into {', '.join(SPLITS)}: give at least {len(SPLITS)}")
-    held_out = [max(1, round(fraction * len(numbers))) for fraction in fractions[1:]]
-    counts = [len(numbers) - sum(held_out), *held_out]
-    labels = np.repeat(SPLITS, counts)
+    labels = np.repeat(SPLITS, split_counts(len(numbers), fractions))
     return dict(zip(numbers, labels.tolist(), strict=True))
 
 
 def assemble(random: xr.Dataset, quenches: list[xr.Dataset], fractions: tuple[float, float, float]) -> xr.Dataset:
-    """One data set from labelled random configurations and labelled quenches, with a ``split`` for every sample.
+    """One data set from labelled random configurations and labelled quenches, if any, with a ``split`` for every sample.
 
     Each random configuration is a trajectory of its own. Raises ValueError where the labels belong to different models.
     """
     parts = [random, *quenches]
-    models = {part.attrs["model"] for part in parts}
-    if len(models) > 1:
-        raise ValueError(f"labels of {len(models)} different models cannot share a data set: label them again with one")
+    _require_one_model(parts)
     splits = [split_trajectories(random["trajectory"].values, fractions)]
-    splits.append(split_trajectories(np.concatenate([q["trajectory"].values for q in quenches]), fractions))
+    if quenches:
+        splits.append(split_trajectories(np.concatenate([q["trajectory"].values for q in quenches]), fractions))
     merged = xr.concat(parts, "sample", combine_attrs="override")
     labels = [splits[kind == "quench"][int(t)] for kind, t in zip(merged["kind"].values, merged["trajectory"].values, strict=True)]
     return merged.assign_coords(split=("sample", np.array(labels)))
+
+
+def extended(before: xr.Dataset, labelled: xr.Dataset) -> xr.Dataset:
+    """A data set with samples added that have their ``split``; what only one of them tells of its samples is left out.
+
+    Raises ValueError where the labels belong to different models.
+    """
+    _require_one_model([before, labelled])
+    shared = [name for name in before.variables if name in labelled.variables]
+    return xr.concat([before[shared], labelled[shared]], "sample", combine_attrs="override")
+
+
+def _require_one_model(parts: list[xr.Dataset]) -> None:
+    models = {part.attrs["model"] for part in parts}
+    if len(models) > 1:
+        raise ValueError(f"labels of {len(models)} different models cannot share a data set: label them again with one")
 
 
 def nested_subset(dataset: xr.Dataset, fraction: float, seed: int) -> xr.Dataset:

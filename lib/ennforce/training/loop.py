@@ -96,6 +96,7 @@ def fit(
     validation: Samples,
     recipe: Recipe,
     *,
+    start: ForceNetwork | None = None,
     device: str = "cpu",
     checkpoint: str | Path | None = None,
     interval: float = 30.0,
@@ -104,13 +105,14 @@ def fit(
 ) -> Trained:
     """Train; the same arguments give the same weights on the same machine, interrupted or not, unless the recipe has ``seconds``.
 
+    ``start``: a network of this architecture, from whose weights and scales training goes on; else they are drawn.
     The validated and returned weights are an exponential average. With ``checkpoint``, the whole state of training is written
     there atomically every ``interval`` seconds, and a call that finds it goes on from it, telling ``resumed`` the step. Called by
     several processes at once (``processes.joined``), each computes its share of every batch, and all return the weights that one
     alone would find, to rounding; process 0 validates, reads and writes. Raises FloatingPointError, naming the step, if the loss
-    is no longer finite, and ValueError for a batch smaller than the number of processes.
+    is no longer finite, and ValueError for a batch smaller than the number of processes, or a start of another architecture.
     """
-    run = _resumed(lambda: _Training(architecture, training, validation, recipe, device), checkpoint)
+    run = _resumed(lambda: _Training(architecture, training, validation, recipe, device, start), checkpoint)
     resumed(run.step)
     last_saved = time.monotonic()
     while not run.finished:
@@ -143,7 +145,15 @@ class _OnTorus(nn.Module):
 class _Training:
     """Everything that changes while a network is trained."""
 
-    def __init__(self, architecture: Architecture, training: Samples, validation: Samples, recipe: Recipe, device: str) -> None:
+    def __init__(
+        self, architecture: Architecture, training: Samples, validation: Samples, recipe: Recipe, device: str,
+        start: ForceNetwork | None = None,
+    ) -> None:  # fmt: skip
+        if start is not None and start.architecture != architecture:
+            raise ValueError(
+                f"training cannot go on from a network of another architecture, {start.architecture} instead of {architecture}: "
+                "use the settings of that network (section network), or no start"
+            )
         if recipe.batch < processes.count():
             raise ValueError(
                 f"a batch of {recipe.batch} cannot be shared out over {processes.count()} processes: use a batch of at least "
@@ -155,7 +165,10 @@ class _Training:
         self.forces = torch.as_tensor(training.forces, device=device)
         self.weights = torch.as_tensor(training.weights(), dtype=self.forces.dtype, device=device)
         self.network = build(architecture, float(training.fields.std()), float(training.forces.std())).to(device)
-        self.network.calibrate(self.fields)
+        if start is None:
+            self.network.calibrate(self.fields)
+        else:
+            self.network.load_state_dict(start.state_dict())
         self.step = self.best_step = self.since = 0
         self.elapsed = 0.0  # seconds of CPU time spent on steps; validation does not count
         self.predict: Callable[[torch.Tensor], torch.Tensor] = self.network.on_torus
