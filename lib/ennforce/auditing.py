@@ -121,8 +121,8 @@ class Audit:
             drawn = noise.places(self.seed, noise.AUDITS, int(replica), step, count, sites)
             try:
                 settled, exact = self.solver.settle(configuration, drawn[:sample])
-            except ValueError as error:  # as of fields that run away, of which the dynamics has better words
-                log.warning("no audit of replica %d after step %d: %s", replica, step, error)
+            except ValueError as refusal:  # as of fields that run away, of which the dynamics has better words
+                log.warning("no audit of replica %d after step %d: %s", replica, step, refusal)
                 continue
             if count > sample:
                 exact = np.concatenate([exact, self.solver.at(configuration, settled, drawn[sample:])], axis=1)

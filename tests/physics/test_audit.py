@@ -115,7 +115,7 @@ def test_a_run_beyond_its_limit_ends_in_one_line_and_keeps_its_checkpoint(tmp_pa
 def test_fields_that_run_away_are_left_to_the_dynamics(caplog):
     """Whose error names the step: the audit says that it saw nothing, and sees the other replicas."""
     model = holstein("default", (16, 16), 0.2)
-    fields = np.stack([configuration("default", "walls", (16, 16)), np.full((16, 16), 9e3)])
+    fields = np.stack([configuration("default", "walls", (16, 16)), 9e3 * configuration("default", "random", (16, 16))])
     found = Audit(network(model), FollowingForces(model, 1e-2), [3])(fields, np.arange(2), 3)
     assert found["audit_sites"].sum("site_class").values.tolist() == [FEWEST, 0]
     assert "no audit of replica 1 after step 3" in caplog.text

@@ -345,3 +345,11 @@ def test_bad_input_is_one_line(square):
     cold = Holstein(Lattice.square(96, 96), temperature=1e-3)
     with pytest.raises(ValueError, match="windows of radius 40 do not reach"):
         following.settle(cold, normal(96, 96, scale=0.01), 1e-3, np.arange(2))
+
+
+def test_uniform_fields_have_an_effort_too():
+    """Where no force varies, errors are held to a least size instead of to none."""
+    model = holstein("default", (16, 16), 0.2)
+    fields = np.full((16, 16), 0.3)
+    found = FollowingForces(model).electronic_forces(fields)
+    np.testing.assert_allclose(found, ExactForces(model).electronic_forces(fields), atol=1e-6)

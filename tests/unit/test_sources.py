@@ -1,6 +1,8 @@
 """What a job's result depends on: every way to import is followed, and nothing that is not used counts."""
 
+import ast
 import os
+import re
 import textwrap
 from pathlib import Path
 
@@ -134,6 +136,10 @@ def test_the_scripts_of_this_project_depend_on_their_own_stage():
     figure = {module.removeprefix("ennforce.") for module, _ in sources.definitions(FOLDER / "growth.py")} | modules("figure.py")
     assert figure >= {"growth", "figure", "figures.style"}
     assert not {name for name in figure if name.startswith(("electrons", "networks", "training", "dynamics", "config"))}
-    driven_by_kpm, driven_by_network = modules("trajectory.py", "NetworkForces"), modules("trajectory.py", "ReferenceForces")
+    # What an engine does not use, as workflow/rules/common.smk has it.
+    text = (ROOT / "workflow" / "rules" / "common.smk").read_text()
+    unused = ast.literal_eval(re.search(r"^UNUSED = (\{.*?^\})", text, re.DOTALL | re.MULTILINE).group(1))
+    driven_by_kpm, driven_by_network = (modules("trajectory.py", *unused[engine]) for engine in ("kpm", "network"))
     assert not {name for name in driven_by_kpm if name.startswith("networks")} and "electrons.solver" in driven_by_kpm
-    assert not {name for name in driven_by_network if name.startswith("electrons")} and "networks.native" in driven_by_network
+    assert "electrons.solver" not in driven_by_network and driven_by_network >= {"networks.native", "electrons.following"}
+    assert "corrected" in modules("trajectory.py", *unused["corrected"])

@@ -25,8 +25,9 @@ from ennforce.models import Hamiltonian
 ROOM = 0.08  # of the spectral bounds, as a fraction: the spectrum moves while an effort is in use
 FURTHER = (*RADII, 28, 34, 40)
 HALF = 0.5  # of the rms error: what the window of the reference, and its series, may add
+LEAST = 1e-9  # rms error of a force that is asked for
 ROUNDING = 1e-5  # rms error of a force below which the recursions run in double precision
-WIDEST = 3e3  # half width of the spectrum in electron temperatures: fields that ask for more have run away
+WIDEST = 1e4  # half width of the spectrum in electron temperatures: fields that ask for more have run away
 FILLING_RADIUS = 8  # of the windows from whose moments a chemical potential is found
 
 
@@ -131,7 +132,7 @@ class _Settling:
     def settled(self) -> tuple[Settled, np.ndarray]:
         spread = self._spread(self._series(3e-3))
         # A second look where forces are weak: their own size decides how many terms count.
-        wanted = self.rms * spread
+        wanted = max(self.rms * spread, LEAST)  # of uniform fields, whose forces do not vary
         self.double = wanted < ROUNDING
         series = self._series(HALF * wanted / self.model.force_bound if np.isfinite(self.model.force_bound) else 1e-5)
         orders = [order for order in ORDERS if order < len(series)] + [len(series)]
