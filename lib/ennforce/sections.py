@@ -310,7 +310,7 @@ class Audit(Section):
     """The force error of every trajectory that a network drives, measured by the solver on drawn sites while it runs (P12)."""
 
     share: Annotated[Share, Field(description="of the sites of all steps that are drawn; 128 sites at least each time")] = 1 / 1024
-    times: Annotated[int, Field(ge=2, description="about how many, of those at which observables are kept")] = 24
+    times: Annotated[int, Field(ge=2, description="about how many, of those at which observables are kept")] = 12
     accuracy: Accuracy = 5e-3
     limit: Annotated[Positive, Field(description="rms error over the rms force, which ends a run; changes no result")] | None = None
 
