@@ -22,7 +22,8 @@ from ennforce.electrons.tuning import efforts
 from ennforce.forces import ForceField, KPMForces, LocalForces, NetworkForces
 from ennforce.io import read_json
 from ennforce.models import Hamiltonian
-from ennforce.sections import Audit, Bath
+from ennforce.sections import Bath
+from ennforce.supervision import Audit
 from ennforce.tables import as_markdown
 from ennforce.training.frontier import machine, median_seconds, seconds_of_correction
 from ennforce.workflow import set_threads

@@ -20,8 +20,8 @@ from ennforce.dynamics.distributed import quench_in_slabs
 from ennforce.forces import NetworkForces
 from ennforce.io import file_digest, provenance, read_json, text_digest, write_dataset
 from ennforce.observables import Observer, observables_of
-from ennforce.sections import Audit as AuditSettings
 from ennforce.sections import Bath
+from ennforce.supervision import Audit as AuditSettings
 from ennforce.workflow import set_threads
 
 

@@ -22,11 +22,9 @@ from ennforce.sections import (
     VARIANTS,
     WITHOUT_SPIN,
     Analysis,
-    Audit,
     Bath,
     Comparison,
     Conservation,
-    Corrected,
     Data,
     Divergence,
     Equilibrium,
@@ -34,7 +32,6 @@ from ennforce.sections import (
     Name,
     Network,
     NonNegative,
-    Refine,
     Run,
     Section,
     Solver,
@@ -43,6 +40,7 @@ from ennforce.sections import (
     Variant,
     network_kinds,
 )
+from ennforce.supervision import Audit, Corrected, Refine
 
 
 class ConfigError(ValueError):

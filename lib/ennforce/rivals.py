@@ -9,7 +9,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from ennforce.sections import Accuracy, Count, EvenLength, Name, Network, Positive, Rate, Section, Shape
+from ennforce.sections import Count, EvenLength, Name, Network, Positive, Rate, Section, Shape
+from ennforce.supervision import Accuracy
 
 
 class Alternative(Network):

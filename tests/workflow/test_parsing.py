@@ -185,7 +185,8 @@ def test_models_are_named_by_the_models_alone():
 def test_rooms_import_downwards_only():
     """docs/design.md: a room imports only from its own floor and those below."""
     order = (
-        "lattice symmetry sections io noise tables processes sources compiling files plugins reading rivals threads __version__",
+        "lattice symmetry sections supervision io noise tables processes sources compiling files plugins reading rivals threads "
+        "__version__",
         "models",
         "electrons networks observables stages",
         "forces limits",
