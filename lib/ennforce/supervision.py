@@ -47,7 +47,9 @@ class Refine(Section):
     runs: Annotated[
         int, Field(ge=3, description="quenches of data.steps and data.snapshots by the network at each temperature")
     ] = 8
-    temperatures: list[Temperature] = Field([1.0], min_length=1, description="of their baths, in units of bath.temperature")
+    temperatures: Annotated[list[Temperature], Field(min_length=1, description="of their baths, in units of bath.temperature")] = [
+        1.0
+    ]
     labels: Annotated[int, Field(ge=3, description="of a round; those for training drawn by audited error, others plainly")] = 40
     steps: Annotated[int, Field(ge=1, description="of the optimiser in a round")] = 2000
     learning_rate: Annotated[Rate, Field(description="the largest of a round")] = 1e-2
