@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from ennforce.models import Hamiltonian
 log = logging.getLogger("ennforce")
 
 CLASSES = 4  # of sites, equally many in each, by the strength of the network's force: errors are largest where it is weakest
+FORGOTTEN = 0.5  # what errors of the steps before still count after each step
 FLOOR = 0.25  # of the mean share, for sites on which the network seems to be right
 MOST = 0.5  # mean share from which on all sites are solved: drawing costs, and half of the noise is gone
 SHORT, EARLY, LONG = 8, 64, 32  # steps that an effort serves: SHORT each up to step EARLY of a run, LONG each afterwards
@@ -62,20 +62,36 @@ def sample_size(sites: int) -> int:
     return int(min(max(SAMPLED * sites, FEWEST), MANY))
 
 
-@dataclass(frozen=True)
 class _Block:
-    """What holds for a few steps of one replica.
+    """What holds for a few steps of one replica: an effort, classes by the strength of the network's force, and their errors.
 
-    edges: strengths of the network's force between classes; shares: with which a site of each class is drawn; variances: what that
-    adds to the force, per component.
+    edges: strengths between classes. The mean squares of the errors are those of the sample first, then more and more of what the
+    steps before drew, since fields change: never of the step's own draws, which would bind the noise to its estimate.
     """
 
-    number: int
-    settled: Settled
-    edges: np.ndarray
-    shares: np.ndarray
-    variances: np.ndarray
-    error: float
+    def __init__(self, number: int, settled: Settled, edges: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> None:
+        self.number, self.settled, self.edges = number, settled, edges
+        self._sums, self._counts = sums, counts
+        self._latest: tuple[int, np.ndarray, np.ndarray] | None = None
+
+    @property
+    def squares(self) -> np.ndarray:
+        """Mean square error of a site of every class; of a class without any, that of all."""
+        every = self._sums.sum() / max(self._counts.sum(), 1e-9)
+        return np.where(self._counts > 0, self._sums / np.maximum(self._counts, 1e-9), every)
+
+    def before(self, step: int) -> None:
+        """Take in what was drawn in an earlier step than this one."""
+        if self._latest is not None and self._latest[0] < step:
+            _, sums, counts = self._latest
+            self._sums, self._counts = FORGOTTEN * self._sums + sums, FORGOTTEN * self._counts + counts
+            self._latest = None
+
+    def drew(self, step: int, labels: np.ndarray, squares: np.ndarray) -> None:
+        """Square errors of the sites drawn in a step, and their classes; a second draw of the same sites counts as the first."""
+        if self._latest is None:
+            counts = np.bincount(labels, minlength=CLASSES).astype(float)
+            self._latest = step, np.bincount(labels, squares, minlength=CLASSES), counts
 
 
 def block_of(step: int) -> int:
@@ -89,10 +105,10 @@ class CorrectedForces:
 
     The mean over draws is the solver's force on every site, whatever the network says; the variance, (1 - p_i) / p_i times the
     square of the network's error, is one that the dynamics takes off its thermostat. ``share`` is the mean of p_i; sites where the
-    network errs more get more. Errors by class of site, the solver's effort and shares are found anew, on a sample of sites of
-    every replica, every SHORT or LONG steps. Draws are functions of (seed, replica, step, site), so neither threads nor other
-    replicas change a number. Where the network is so wrong that its noise would ask for more than half of the sites, or for more
-    than the thermostat can give, all sites are solved for these steps, and the log says so.
+    network errs more get more. The solver's effort and the classes of sites are found anew, on a sample of sites of every replica,
+    every SHORT or LONG steps; the errors of a class follow what the steps before drew. Draws are functions of (seed, replica, step,
+    site), so neither threads nor other replicas change a number. Where the network is so wrong that its noise would ask for more
+    than half of the sites, or for more than the thermostat can give, all sites are solved, and the log says so.
     """
 
     aligned = LONG  # steps: a run that goes on from a multiple of it gives the numbers of one that was not interrupted
@@ -105,6 +121,7 @@ class CorrectedForces:
         self.network, self.solver, self.share, self.seed = network, solver, share, seed
         self.model = solver.model
         self._blocks: dict[int, _Block] = {}
+        self.solved: dict[int, float] = {}  # share of the sites that was solved at the latest step, by replica
         self._told: set[str] = set()
 
     def forget(self) -> None:
@@ -131,63 +148,64 @@ class CorrectedForces:
         electronic = np.asarray(self.network.electronic_forces(fields))
         flat = electronic.reshape(len(fields), model.components, -1)
         strength = np.abs(flat[:, 0]) if model.components == 1 else np.linalg.norm(flat, axis=1)
-        blocks = [
-            self._block(int(replica), step, configuration, forces, strong, limit)
-            for replica, configuration, forces, strong in zip(replicas, fields, flat, strength, strict=True)
-        ]
         labels = np.empty(strength.shape, dtype=np.uint8)
-        for row, (block, strong) in enumerate(zip(blocks, strength, strict=True)):
+        shares, variances = np.empty((2, len(fields), CLASSES))
+        blocks = []
+        for row, (replica, configuration, forces, strong) in enumerate(zip(replicas, fields, flat, strength, strict=True)):
+            block = self._block(int(replica), step, configuration, forces, strong)
+            block.before(step)
             labels[row] = np.searchsorted(block.edges, strong)
-        shares = np.array([block.shares for block in blocks])
+            shares[row] = self._shares(block.squares, limit, block.number)
+            variances[row] = block.squares * (1.0 - shares[row]) / shares[row]
+            blocks.append(block)
+        self.solved = {int(replica): float(mean) for replica, mean in zip(replicas, shares.mean(axis=1), strict=True)}
         hit = noise.drawn(self.seed, noise.SHARES, replicas, step, shares, labels)
         for row, block in enumerate(blocks):
             sites = np.flatnonzero(hit[row])
             if sites.size:
                 exact = self.solver.at(fields[row], block.settled, sites)
-                network = flat[row][:, sites]
-                flat[row][:, sites] = network + (exact - network) / block.shares[labels[row, sites]]
-        variance = np.array([block.variances for block in blocks])[np.arange(len(blocks))[:, None], labels]
+                error = exact - flat[row][:, sites]
+                block.drew(step, labels[row, sites], self._squares(error, fields[row], sites))
+                flat[row][:, sites] += error / shares[row, labels[row, sites]]
+        variance = variances[np.arange(len(blocks))[:, None], labels]
         forces = electronic + model.classical_forces(fields)
         return Drawn(forces, variance.reshape(len(fields), *model.lattice.shape))
 
-    def _block(self, replica: int, step: int, fields: np.ndarray, forces: np.ndarray, strength: np.ndarray, limit: float) -> _Block:
+    def _block(self, replica: int, step: int, fields: np.ndarray, forces: np.ndarray, strength: np.ndarray) -> _Block:
         number = block_of(step)
         known = self._blocks.get(replica)
         if known is None or known.number != number:
-            known = self._blocks[replica] = self._found(replica, number, fields, forces, strength, limit)
+            known = self._blocks[replica] = self._found(replica, number, fields, forces, strength)
         return known
 
-    def _found(
-        self, replica: int, number: int, fields: np.ndarray, forces: np.ndarray, strength: np.ndarray, limit: float
-    ) -> _Block:
-        """Effort, classes and shares for the steps that follow, from a sample of the sites."""
-        count = strength.size
-        sites = noise.places(self.seed, noise.SAMPLES, replica, number, sample_size(count), count)
+    def _found(self, replica: int, number: int, fields: np.ndarray, forces: np.ndarray, strength: np.ndarray) -> _Block:
+        """Effort and classes for the steps that follow, from a sample of the sites."""
+        sites = noise.places(self.seed, noise.SAMPLES, replica, number, sample_size(strength.size), strength.size)
         settled, exact = self.solver.settle(fields, sites)
-        errors = active(self.model, exact - forces[:, sites], fields, sites)
-        free = self.model.components - (1 if self.model.space.fixed_length else 0)
-        squares = (errors**2).sum(axis=0) / free
+        squares = self._squares(exact - forces[:, sites], fields, sites)
         edges = np.quantile(strength[sites], np.arange(1, CLASSES) / CLASSES)
         labels = np.searchsorted(edges, strength[sites])
-        members = np.bincount(labels, minlength=CLASSES)
-        mean = np.bincount(labels, squares, minlength=CLASSES) / np.maximum(members, 1)
-        mean[members == 0] = squares.mean()
-        shares = self._shares(mean, members / members.sum(), limit, number)
-        return _Block(number, settled, edges, shares, mean * (1.0 - shares) / shares, float(np.sqrt(squares.mean())))
+        counts = np.bincount(labels, minlength=CLASSES).astype(float)
+        return _Block(number, settled, edges, np.bincount(labels, squares, minlength=CLASSES), counts)
 
-    def _shares(self, squares: np.ndarray, weights: np.ndarray, limit: float, number: int) -> np.ndarray:
+    def _squares(self, errors: np.ndarray, fields: np.ndarray, sites: np.ndarray) -> np.ndarray:
+        """Mean square of a component of the error on some sites, of those components that move the fields."""
+        free = self.model.components - (1 if self.model.space.fixed_length else 0)
+        return (active(self.model, errors, fields, sites) ** 2).sum(axis=0) / free
+
+    def _shares(self, squares: np.ndarray, limit: float, number: int) -> np.ndarray:
         """Shares of the classes, given the mean squares of their errors."""
         errors = np.sqrt(squares)
-        typical = float(weights @ errors)
+        typical = float(errors.mean())
         wanted = np.full(CLASSES, self.share) if not typical > 0 else self.share * (FLOOR + (1.0 - FLOOR) * errors / typical)
         least = squares / (squares + limit) if limit > 0 else np.ones(CLASSES)
         shares = np.clip(np.maximum(wanted, least), 0.0, 1.0)
-        mean = float(weights @ shares)
+        mean = float(shares.mean())
         if mean > MOST:
             if self.share <= MOST:
                 self._say(
                     "far off", "after step %d the network is far off (rms error %.2g): all sites are solved while it is", number,
-                    np.sqrt(weights @ squares),
+                    np.sqrt(squares.mean()),
                 )  # fmt: skip
             return np.ones(CLASSES)
         if mean > 1.5 * self.share:
@@ -207,8 +225,3 @@ class CorrectedForces:
     def efforts(self) -> dict[int, str]:
         """The solver's effort in the latest block of steps, as tables show it, by replica."""
         return {replica: str(block.settled.effort) for replica, block in self._blocks.items()}
-
-    @property
-    def solved(self) -> dict[int, float]:
-        """Share of the sites that is solved at every step of the latest block, by replica."""
-        return {replica: float(block.shares.mean()) for replica, block in self._blocks.items()}

@@ -211,7 +211,7 @@ def test_a_network_far_off_leaves_all_to_the_solver_and_says_so(square, caplog):
 
 def test_a_share_too_small_for_the_thermostat_is_raised_and_named(square, caplog):
     _model, fields, corrected = square
-    error = corrected._found(0, 0, fields[1], *_predicted(corrected, fields[1]), np.inf).error
+    error = np.sqrt(corrected._found(0, 0, fields[1], *_predicted(corrected, fields[1])).squares.mean())
     small = CorrectedForces(corrected.network, corrected.solver, 1 / 200)
     drawn = small.drawn(fields[1:2], 1, np.array([0]), limit=error**2 / 0.1)
     assert "share of 0.005 is too small" in caplog.text
