@@ -32,7 +32,7 @@ ACCURACIES = (3e-2, 1e-2, 3e-3, 1e-3)
 SHARES = (1 / 8, 1 / 16, 1 / 32)
 TOLERANCES = (3e-2, 1e-2, 3e-3, 1e-3)
 REPEATS = 5
-PARTS = ("cost", "audit", "states")
+PARTS = ("cost", "audit", "quench", "states")
 
 
 def relative(found: np.ndarray, exact: np.ndarray) -> float:
@@ -203,6 +203,31 @@ def overhead(network: NetworkForces, bath: dict, steps: int) -> str:
     return f"\nAudits of {steps} steps of {shape}, at {len(chosen)} times: {100 * share:.1f} % of the run without them.\n"
 
 
+def early(network: NetworkForces, bath: dict, steps: int, replicas: int) -> str:
+    """<Q^2> in the first steps of a quench, against that of a very accurate solver; the same starts and the same noise."""
+    model = network.model
+    engines: dict[str, ForceField] = {
+        "solver, 2e-4": CorrectedForces(network, FollowingForces(model, 2e-4), 1.0),
+        "network": network,
+        "corrected, 1e-3, 1/16": CorrectedForces(network, FollowingForces(model, 1e-3), 1 / 16),
+        "corrected, 3e-4, 1/4": CorrectedForces(network, FollowingForces(model, 3e-4), 1 / 4),
+        "KPMForces, 3e-3, sampled": KPMForces(model, 3e-3, sampled=True),
+    }
+    rows, reference = [], np.ones(steps)
+    for name, forces in engines.items():
+        squares: list[float] = []
+        started = time.perf_counter()
+        start = State.before_quench(model, np.arange(replicas), 5, bath)
+        Langevin.in_bath(forces, bath).run(start, steps, lambda state, kept=squares: kept.append(float((state.fields**2).mean())))
+        if not rows:
+            reference = np.array(squares)
+        off = 100.0 * (np.array(squares) / reference - 1.0)
+        times = {f"t = {bath['dt'] * (n + 1):g}": f"{off[n]:.3f}" for n in range(0, steps, 3)}
+        rows.append({"forces": name, **times, "seconds": f"{time.perf_counter() - started:.1f}"})
+    shape = " x ".join(map(str, model.lattice.shape))
+    return f"\n<Q^2> of {replicas} replicas of {shape} over that of the first line, less one, in per cent:\n\n{as_markdown(rows)}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", type=Path, help="folder of a trained network")
@@ -224,6 +249,8 @@ def main() -> None:
         text += cost(NetworkForces.load(options.network, model.resized(options.size, options.size)), bath, options.moments)
     if "audit" in options.only:
         text += overhead(NetworkForces.load(options.network, model.resized(256, 256)), bath, 1000)
+    if "quench" in options.only:
+        text += early(NetworkForces.load(options.network, model.resized(64, 64)), bath, 18, 8)
     if "states" in options.only:
         small = model.resized(28, 28)
         bad = NetworkForces.load(options.bad, small) if options.bad else None
