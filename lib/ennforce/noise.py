@@ -12,6 +12,9 @@ import numba
 import numpy as np
 
 from ennforce import threads
+from ennforce.compiling import announce
+
+announce()
 
 NOISE, FIELDS, MOMENTA = 0, 1, 2  # streams: thermal noise, initial fields, initial momenta
 SHARES, SAMPLES, AUDITS = 10, 11, 12  # sites drawn to be corrected, to settle an effort on, to be audited
