@@ -30,7 +30,7 @@ class FollowingForces:
     configuration at hand. It is met on a sample of sites, which ``seed`` draws; everything else follows from the configuration.
     """
 
-    def __init__(self, model: Hamiltonian, accuracy: float = 5e-4, seed: int = 0) -> None:
+    def __init__(self, model: Hamiltonian, accuracy: float = 1e-3, seed: int = 0) -> None:
         if not 1e-5 <= accuracy < 1.0:
             raise ValueError(f"accuracy {accuracy} of the force's standard deviation: choose one between 1e-5 and 1")
         self.model, self.accuracy, self.seed = model, accuracy, seed

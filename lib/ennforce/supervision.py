@@ -37,7 +37,7 @@ class Corrected(Section):
     """Network forces that the solver corrects on drawn sites at every step, right on average (P12)."""
 
     share: Annotated[Share, Field(description="of the sites that are solved at a step, on average")] = 1 / 16
-    accuracy: Accuracy = 5e-4
+    accuracy: Accuracy = 1e-3
 
 
 class Refine(Section):
