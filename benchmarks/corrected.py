@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ennforce.auditing import Audit as Auditing
+from ennforce.auditing import audited_steps
 from ennforce.corrected import CorrectedForces, FollowingForces
 from ennforce.dynamics import Langevin, State, log_spaced_steps
 from ennforce.electrons.local import Effort
@@ -108,11 +109,8 @@ def solvers(model: Hamiltonian, fields: np.ndarray, exact: np.ndarray) -> list[t
         if error <= wanted[0]:
             found[effort] = error
             wanted = [accuracy for accuracy in wanted if accuracy < error]
-    timed = [
-        (error, str(effort), microseconds(lambda e=effort: _fixed(model, e).forces(fields), fields.size))
-        for effort, error in found.items()
-    ]
-    return sorted(timed, key=lambda one: one[2])
+    measured = [(error, str(effort), timed(_fixed(model, effort), fields)) for effort, error in found.items()]
+    return sorted(measured, key=lambda one: one[2])
 
 
 def _fixed(model: Hamiltonian, effort: Effort) -> LocalForces:
@@ -185,7 +183,7 @@ def overhead(network: NetworkForces, bath: dict, steps: int) -> str:
     """What audits at their default settings take of the time of a run."""
     settings, model = Audit(), network.model
     observed = log_spaced_steps(1, steps, 60)
-    chosen = observed[np.unique(np.linspace(0, len(observed) - 1, settings.times).round().astype(int))]
+    chosen = audited_steps(observed, settings.times)
     audit, spent = Auditing(network, FollowingForces(model, settings.accuracy), chosen, settings.share), [0.0]
 
     def keep(state: State) -> None:

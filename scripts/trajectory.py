@@ -7,7 +7,7 @@ import torch
 import xarray as xr
 
 from ennforce.accuracy import ReferenceForces
-from ennforce.auditing import Audit
+from ennforce.auditing import Audit, audited_steps
 from ennforce.corrected import CorrectedForces, FollowingForces
 from ennforce.dynamics import Recorder, State, equally_spaced_steps, log_spaced_steps, quench
 from ennforce.forces import ForceField, NetworkForces
@@ -47,7 +47,7 @@ def main(node: Node) -> None:
         node.checkpoint,
         node.checkpoint_seconds,
         model.space.axes(model.lattice),
-        judge=(lambda record: None) if audit is None or engine_name == "corrected" else audit.check,
+        judge=audit.check if audit else lambda record: None,
         aligned=forces.aligned if isinstance(forces, CorrectedForces) else 1,
     )
     quench(
@@ -75,9 +75,9 @@ def engine(node: Node, model: Hamiltonian, observed: np.ndarray, seed: int) -> t
     audit = None
     if "audit" in settings:
         options = settings["audit"]
-        steps = observed[np.unique(np.linspace(0, len(observed) - 1, options["times"]).round().astype(int))]
-        solver = FollowingForces(model, options["accuracy"])
-        audit = Audit(network, solver, steps, options["share"], seed, node.audit_limit)
+        steps, solver = audited_steps(observed, options["times"]), FollowingForces(model, options["accuracy"])
+        # Corrected forces are right whatever the network's error.
+        audit = Audit(network, solver, steps, options["share"], seed, node.audit_limit if name == "network" else None)
     if name == "network":
         return network, audit, device
     options = settings["corrected"]

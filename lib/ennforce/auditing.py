@@ -13,7 +13,7 @@ from ennforce.corrected import FollowingForces
 from ennforce.electrons.following import active
 from ennforce.forces import NetworkForces
 from ennforce.models import Hamiltonian
-from ennforce.observables.domains import NEAR
+from ennforce.observables.domains import NEAR, smoothed
 
 log = logging.getLogger("ennforce")
 
@@ -39,12 +39,11 @@ def site_classes(model: Hamiltonian, fields: np.ndarray, scale: float) -> np.nda
     Small fields come first: where the fields within ``NEAR`` have an rms below half of ``scale``, the rms field of training. Else a
     site is in a wall where the order around it cancels to less than half of its strength.
     """
-    lattice, axes = model.lattice, tuple(range(-model.lattice.dimension, 0))
+    lattice = model.lattice
 
     def around(values: np.ndarray) -> np.ndarray:
         """The mean over all sites within ``NEAR``."""
-        ball = lattice.ball(NEAR)
-        return np.sum([np.roll(values, shift, axis=axes) for shift in ball], axis=0) / len(ball)
+        return smoothed(values, lattice) / len(lattice.ball(NEAR))
 
     squares = fields**2 if model.components == 1 else (fields**2).mean(axis=-1 - lattice.dimension)
     order = model.order.project(fields)
@@ -54,6 +53,11 @@ def site_classes(model: Hamiltonian, fields: np.ndarray, scale: float) -> np.nda
     if model.space.fixed_length:
         return found
     return np.where(np.sqrt(around(squares)) < SMALL * scale, 2, found)
+
+
+def audited_steps(observed: np.ndarray, times: int) -> np.ndarray:
+    """About ``times`` of the steps ``observed``, the first and the last included."""
+    return observed[np.unique(np.linspace(0, len(observed) - 1, times).round().astype(int))]
 
 
 class AuditError(ValueError):

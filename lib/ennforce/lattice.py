@@ -196,7 +196,7 @@ class Lattice:
 
 @functools.cache
 def _neighbours(name: str) -> tuple[Shift, ...]:
-    """Of any torus of the lattice: tori are made often, for every number of chosen sites one."""
+    """Shifts to the nearest neighbours on a lattice, found once for all tori: one is made for every number of chosen sites."""
     return Lattice(name, (1,) * len(BASES[name])).shells(2)[1]
 
 

@@ -31,11 +31,8 @@ rule compare:
             category=FIGURES["dynamics"].category,
         ),
     params:
+        **COMPARED,
         engine="network",
-        windows=STUDY.comparison.windows,
-        margins=STUDY.comparison.margins.model_dump(),
-        noise=STUDY.comparison.noise,
-        temperature=STUDY.bath.temperature,
     script:
         "../../scripts/compare.py"
 
@@ -58,11 +55,8 @@ if "audit" not in LEFT_OUT:
                 category=FIGURES["dynamics"].category,
             ),
         params:
+            **COMPARED,
             engine="corrected",
-            windows=STUDY.comparison.windows,
-            margins=STUDY.comparison.margins.model_dump(),
-            noise=STUDY.comparison.noise,
-            temperature=STUDY.bath.temperature,
 
     rule audit:
         """Error of the network's force on the large quench that it drives, by class of site."""

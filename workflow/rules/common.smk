@@ -130,7 +130,7 @@ def force_inputs(wildcards):
 
 # What of the trajectory's script each engine does not use.
 UNUSED = {
-    "kpm": ("NetworkForces", "CorrectedForces", "FollowingForces", "Audit"),
+    "kpm": ("NetworkForces", "CorrectedForces", "FollowingForces", "Audit", "audited_steps"),
     "network": ("ReferenceForces", "CorrectedForces"),
     "corrected": ("ReferenceForces",),
 }
@@ -177,6 +177,14 @@ def driver_files(wildcards):
     folder, _ = DRIVERS[wildcards.driver]
     return network_files(folder) if folder else []
 
+
+# How the dynamics of an engine is held against the solver's.
+COMPARED = {
+    "windows": STUDY.comparison.windows,
+    "margins": STUDY.comparison.margins.model_dump(),
+    "noise": STUDY.comparison.noise,
+    "temperature": STUDY.bath.temperature,
+}
 
 SOLVER = {"margin": STUDY.solver.spectral_margin, "method": STUDY.solver.method}
 

@@ -21,8 +21,8 @@ class ChosenSites:
 
     def __init__(self, model: Hamiltonian, sites: np.ndarray) -> None:
         self.model, self.sites = model, np.asarray(sites)
-        shifts, self._alone = _dependence(type(model), _key(model))
-        self._packed = self._alone and _strip(model, len(self.sites)) is not None
+        shifts, self._alone = _dependence(model.resized(*(TRIED,) * model.lattice.dimension))
+        self._strip = _strip(model, len(self.sites)) if self._alone else None
         if self._alone:
             self.needed, self._own = self.sites, slice(None)
             return
@@ -37,9 +37,8 @@ class ChosenSites:
         values: rho[r, r + shift][a, b] of the needed sites, (a, 1 + density bonds, b, sites), as ``Stencil.elements`` gives them.
         """
         model = self.model
-        if self._packed:
-            strip = _strip(model, len(self.sites))
-            assert strip is not None
+        if self._strip is not None:
+            strip = self._strip
             forces = strip.electronic_forces(self._blocks(values, strip.lattice.shape), self._of(fields).reshape(strip.field_shape))
             return forces.reshape(model.components, -1)
         everywhere = np.full((*values.shape[:-1], model.lattice.num_sites), np.nan, dtype=values.dtype)
@@ -56,13 +55,8 @@ class ChosenSites:
         return DensityMatrix(blocks[0], dict(zip(self.model.density_bonds, blocks[1:], strict=True)))
 
 
-def _key(model: Hamiltonian) -> Hamiltonian:
-    """The model on the torus of the trial, which is hashable and equal for all lattices of one study."""
-    return model.resized(*(TRIED,) * model.lattice.dimension)
-
-
 @lru_cache(maxsize=64)
-def _dependence(kind: type, model: Hamiltonian) -> tuple[tuple[Shift, ...], bool]:
+def _dependence(model: Hamiltonian) -> tuple[tuple[Shift, ...], bool]:
     """Shifts to the sites whose density matrix a site's force needs, and whether that is the site alone, its fields included."""
     lattice, rng = model.lattice, np.random.default_rng(0)
     origin = np.zeros(lattice.dimension, dtype=int)

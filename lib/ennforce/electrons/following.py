@@ -16,8 +16,7 @@ from ennforce.electrons.chosen import ChosenSites
 from ennforce.electrons.engines import ChebyshevEngine, SpectrumError
 from ennforce.electrons.exact import fermi
 from ennforce.electrons.filling import NumberCurve
-from ennforce.electrons.local import Effort, Steps
-from ennforce.electrons.poles import few_poles
+from ennforce.electrons.local import Effort, by_steps
 from ennforce.electrons.stencil import Stencil, window_of
 from ennforce.electrons.tuning import NARROW, ORDERS, POLES, RADII, STEPS, predicted_cost
 from ennforce.models import Hamiltonian
@@ -71,19 +70,12 @@ def electronic_forces(model: Hamiltonian, fields: np.ndarray, settled: Settled, 
 def _values(model: Hamiltonian, stencil: Stencil, settled: Settled, bounds: SpectralWindow, sites: np.ndarray) -> np.ndarray:
     effort, mu = settled.effort, settled.chemical_potential
     if effort.steps:
-        return _by_steps(model, stencil, effort, mu, sites)
+        return by_steps(model, stencil, effort, mu, sites)
     # Wider bounds take as many more orders.
     order = int(np.ceil((effort.order or 0) * bounds.a / settled.bounds.a))
     series = coefficients(lambda e: fermi(e, mu, model.temperature), bounds, order)
     scaled = stencil.scaled(bounds.a, bounds.b, settled.dtype)
     return ChebyshevEngine(scaled, model.density_bonds, series[None]).values(sites, window_of(stencil, effort.radius))[0]
-
-
-def _by_steps(model: Hamiltonian, stencil: Stencil, effort: Effort, mu: float, sites: np.ndarray) -> np.ndarray:
-    bounds = gershgorin_window(stencil)
-    poles, residues, constant = few_poles(effort.poles, bounds.a + abs(mu - bounds.b), model.temperature, mu)
-    engine = Steps(stencil.scaled(1.0, 0.0, np.float32), model.density_bonds)
-    return engine.values(sites, window_of(stencil, effort.radius), effort.steps or 0, poles, residues, constant)
 
 
 def settle(model: Hamiltonian, fields: np.ndarray, rms: float, sites: np.ndarray) -> tuple[Settled, np.ndarray]:
@@ -202,7 +194,7 @@ class _Settling:
             if self._cost(effort) >= self._cost(best):
                 return False
             try:
-                forces = self._forces(_by_steps(self.model, self.stencil, effort, self.mu, self.chosen.needed))
+                forces = self._forces(by_steps(self.model, self.stencil, effort, self.mu, self.chosen.needed))
             except ValueError:  # no so short a sum of poles for so wide a spectrum
                 return False
             found[effort] = self._error(forces, exact) / spread

@@ -94,13 +94,16 @@ def _by_steps(model: Hamiltonian, stencil: Stencil, effort: Effort, energy: bool
         raise ValueError("Lanczos steps of a fixed number give no grand potential: use an order, or KPMForces")
     if model.filling is not None:
         raise ValueError(f"Lanczos steps of a fixed number find no chemical potential for filling {model.filling}: use an order")
-    mu = model.chemical_potential
+    values = by_steps(model, stencil, effort, model.chemical_potential, np.arange(model.lattice.num_sites))
+    return stencil.density_matrix(values, model.density_bonds), None
+
+
+def by_steps(model: Hamiltonian, stencil: Stencil, effort: Effort, mu: float, sites: np.ndarray) -> np.ndarray:
+    """Elements of the density matrix on ``sites`` by Lanczos steps, (orbitals, elements, sites); ValueError for too few poles."""
     bounds = gershgorin_window(stencil)  # a wider spectrum needs a fraction of a pole more: less than tight bounds cost
     poles, residues, constant = few_poles(effort.poles, bounds.a + abs(mu - bounds.b), model.temperature, mu)
     engine = Steps(stencil.scaled(1.0, 0.0, DTYPE), model.density_bonds)
-    window = window_of(stencil, effort.radius)
-    values = engine.values(np.arange(model.lattice.num_sites), window, effort.steps or 0, poles, residues, constant)
-    return stencil.density_matrix(values, model.density_bonds), None
+    return engine.values(sites, window_of(stencil, effort.radius), effort.steps or 0, poles, residues, constant)
 
 
 class Steps(_Local):
