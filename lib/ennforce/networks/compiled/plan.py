@@ -1,0 +1,269 @@
+"""What of a network decides about its kernel's code, and its weights in the order in which the kernel holds them.
+
+The kernel knows one scheme, of which every exactly symmetric network of ours is a case. Hidden features have ``copies`` copies of the
+regular representation of each kind (a parity, and a degree with its components). Each block looks at the activated features of the
+sites around through ``views``, mixes them in irreps, and adds. A separable block has one view of each copy, its stencil. A full
+convolution is the same with one view for every shift s of the stencil, which takes the element h from the site h s away: the views
+are then regular features themselves, and the mixing matrices are the whole convolution, at a fifth of its products.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from ennforce.networks.base import ForceNetwork
+from ennforce.networks.compiled.expressions import Expressions, Function, Value
+from ennforce.networks.compiled.transform import transform
+from ennforce.networks.conservative import Conservative
+from ennforce.networks.layers import EquivariantConv, SeparableConv, filter_basis, point_group
+from ennforce.networks.models import EquivariantNetwork
+from ennforce.networks.nonlinearities import TensorProduct
+from ennforce.networks.typed import TypedNetwork
+from ennforce.networks.wide import WideConv
+from ennforce.symmetry import FieldType
+from ennforce.symmetry.groups import REGULAR
+
+Position = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes and symmetries of a network, all that its kernel's code depends on.
+
+    ``kinds``: components of each hidden kind. ``field``: for each term of the field its channels per component, its components and
+    the hidden kind that it enters and leaves. ``outputs``: for each kind the outputs that are mixed from it, by number among all
+    outputs of a block's convolution, each of ``copies`` copies. ``constant``: outputs that have a bias. ``reads``: the kind that an
+    energy is read from, or -1 for direct forces.
+    """
+
+    lattice: str
+    hidden: str
+    typed: bool
+    copies: int
+    kinds: tuple[int, ...]
+    field: tuple[tuple[int, int, int], ...]
+    outputs: tuple[tuple[int, ...], ...]
+    constant: tuple[int, ...]
+    entered: tuple[int, ...]
+    dilations: tuple[int, ...]
+    radius: int
+    separable: bool
+    first_radius: int
+    wide: int
+    wide_radius: int
+    reads: int
+
+    @property
+    def dimension(self) -> int:
+        return point_group(self.lattice).matrices.shape[1]
+
+    @property
+    def depth(self) -> int:
+        return len(self.dilations)
+
+    @property
+    def stencil(self) -> tuple[Position, ...]:
+        """The shifts of a block's stencil, before dilation."""
+        return positions(self.lattice, self.radius)
+
+    @property
+    def views(self) -> int:
+        return 1 if self.separable else len(self.stencil)
+
+    @property
+    def reach(self) -> int:
+        """Of the first layer."""
+        return max(self.first_radius, self.wide_radius if self.wide else 0)
+
+    @property
+    def body(self) -> int:
+        """How far the blocks see, all together."""
+        return self.radius * sum(self.dilations)
+
+
+@functools.cache
+def positions(lattice: str, radius: int) -> tuple[Position, ...]:
+    """The shifts of a stencil, in the order of its filter."""
+    support = np.abs(filter_basis(lattice, REGULAR, point_group(lattice).trivial, radius)).max(axis=(0, 1, 2)) > 0
+    return tuple(tuple(int(s) - radius for s in shift) for shift in np.argwhere(support))
+
+
+def plan(network: ForceNetwork) -> Plan | None:
+    """The plan of a network, or None for one that the kernel does not know."""
+    a = network.architecture
+    typed = type(network) is TypedNetwork
+    if not (typed or isinstance(network, EquivariantNetwork)) or len(transform(a.lattice).matrix) > 48:
+        return None
+    body = cast(Any, network)
+    group, field = point_group(a.lattice), FieldType.parse(a.field_type)
+    hidden = body.embed.near.out_type if isinstance(body.embed, WideConv) else body.embed.out_type
+    kinds = [(term.parity, term.degree) for term in hidden.terms]
+    sizes = [group.representation(term.label).shape[1] * term.copies for term in field.terms]
+    energy = isinstance(network, Conservative)
+    out_type = _mix(body.blocks[0], typed).out_type if body.blocks else hidden
+    return Plan(
+        lattice=a.lattice,
+        hidden=str(hidden),
+        typed=typed,
+        copies=a.width,
+        kinds=tuple(2 * degree + 1 for _, degree in kinds),
+        field=tuple((n, 2 * t.degree + 1, kinds.index((t.parity, t.degree))) for n, t in zip(sizes, field.terms, strict=True)),
+        outputs=tuple(tuple(o for o, t in enumerate(out_type.terms) if (t.parity, t.degree) == kind) for kind in kinds),
+        constant=tuple(o for o, t in enumerate(out_type.terms) if (t.parity, t.degree) == (1, 0)),
+        entered=tuple(k for k, kind in enumerate(kinds) if kind == (1, 0)),
+        dilations=tuple(getattr(a, "dilations", ()) or (1,) * a.depth),
+        radius=a.radius,
+        separable=a.separable,
+        first_radius=a.first_radius,
+        wide=a.wide if isinstance(body.embed, WideConv) else 0,
+        wide_radius=a.wide_radius if isinstance(body.embed, WideConv) else 0,
+        reads=kinds.index((1, 0)) if energy else -1,
+    )
+
+
+def activation(plan: Plan) -> tuple[Function, int]:
+    """What is done to the features of a copy and group element before a convolution, and how many numbers these are."""
+    count = sum(plan.kinds)
+    if plan.typed:
+        hidden = FieldType.parse(plan.hidden)
+        return functools.partial(_products, TensorProduct(point_group(plan.lattice), hidden, hidden), plan.kinds), count
+    if count == 2:
+        return _pair, count
+    return (_tanh if FieldType.parse(plan.hidden).terms[0].parity < 0 else _silu), count
+
+
+def gate(plan: Plan) -> tuple[Function, int]:
+    """What is done to the outputs of a convolution of a copy and group element, and how many numbers these are."""
+    if not plan.typed:
+        return (lambda graph, values: values), sum(plan.kinds)
+    return functools.partial(_gated, plan.kinds), sum(plan.kinds) + len(plan.kinds)
+
+
+def _pair(graph: Expressions, values: list[Value]) -> list[Value]:
+    odd, even = values
+    plus, minus = (even + odd).silu(), (even - odd).silu()
+    return [plus - minus, plus + minus]
+
+
+def _silu(graph: Expressions, values: list[Value]) -> list[Value]:
+    return [value.silu() for value in values]
+
+
+def _tanh(graph: Expressions, values: list[Value]) -> list[Value]:
+    # tanh x = 2 s(2x) - 1 = s(2x) - s(-2x), which is odd to the last bit
+    return [(value * 2.0).sigmoid() - (value * -2.0).sigmoid() for value in values]
+
+
+def _split(kinds: tuple[int, ...], values: list[Value]) -> list[list[Value]]:
+    starts = np.cumsum([0, *kinds])
+    return [values[start : start + size] for start, size in zip(starts, kinds, strict=False)]
+
+
+def _sum(values: list[Value]) -> Value:
+    return functools.reduce(lambda x, y: x + y, values)
+
+
+def _products(product: TensorProduct, kinds: tuple[int, ...], graph: Expressions, values: list[Value]) -> list[Value]:
+    one, bounded = graph.constant(1.0), []
+    for part in _split(kinds, values):
+        shrink = (one + _sum([x * x for x in part])).rsqrt()
+        bounded.append([x * shrink for x in part])
+    results: list[list[list[Value]]] = [[[x] for x in part] for part in bounded]
+    for o, i, j, n, weight in _product_weights(product):
+        coupling = getattr(product, f"coupling_{o}_{i}_{j}")[n]
+        for k, matrix in enumerate(coupling.tolist()):
+            terms = [bounded[i][a] * bounded[j][b] * x for a, row in enumerate(matrix) for b, x in enumerate(row) if abs(x) > 1e-9]
+            if terms:
+                results[o][k].append(_sum(terms) * graph.weight(weight))
+    return [_sum(terms) for part in results for terms in part]
+
+
+def _product_weights(product: TensorProduct) -> Iterator[tuple[int, int, int, int, int]]:
+    """(output, inputs, coupling, number among all weights of a copy)."""
+    number = 0
+    for o, i, j in product.paths:
+        for n in range(len(getattr(product, f"weight_{o}_{i}_{j}"))):
+            yield o, i, j, n, number
+            number += 1
+
+
+def _gated(kinds: tuple[int, ...], graph: Expressions, values: list[Value]) -> list[Value]:
+    parts, gates = _split(kinds, values), values[sum(kinds) :]
+    return [x * factor.sigmoid() for part, factor in zip(parts, gates, strict=True) for x in part]
+
+
+def packed(network: ForceNetwork, plan: Plan) -> torch.Tensor:
+    """All weights in the order of the kernel's ``weights``, scales folded in, shape (n,): differentiable by the network's own."""
+    body = cast(Any, network)
+    group, copies = len(point_group(plan.lattice)), plan.copies
+    near = body.embed.near if plan.wide else body.embed
+    parts: list[torch.Tensor] = []
+    for t, (_, _, kind) in enumerate(plan.field):
+        kernel = near._kernel(kind, t).flatten(2)[..., _support(plan.lattice, plan.first_radius)]
+        parts.append(kernel.unflatten(0, (copies, group)).permute(0, 2, 3, 1) / network.field_scale)  # (c, n, p, h)
+    parts.append(near.bias if near.bias is not None else near.bias_pattern.new_zeros(0))
+    for block in body.blocks:
+        parts += _packed_block(block, plan)
+    scale = network.force_scale * (network.field_scale if plan.reads >= 0 else 1.0)
+    if plan.reads >= 0:
+        parts.append(body.readout._kernel(0, plan.reads) * scale)
+    else:
+        parts += [body.readout._kernel(t, kind) * scale for t, (_, _, kind) in enumerate(plan.field)]
+        constant = body.readout._constant()
+        parts.append(body.readout.bias_pattern.new_zeros(len(body.readout.bias_pattern)) if constant is None else constant * scale)
+    if plan.wide:
+        for t, (_, _, kind) in enumerate(plan.field):
+            parts.append(body.embed.far._kernel(t, t).flatten(2)[..., _support(plan.lattice, plan.wide_radius)] / network.field_scale)
+            parts.append(body.embed.spread._kernel(kind, t).flatten(1))
+    return torch.cat([part.flatten().to(torch.float32) for part in parts])
+
+
+def _packed_block(block: Any, plan: Plan) -> list[torch.Tensor]:
+    group, copies = len(point_group(plan.lattice)), plan.copies
+    convolution, parts = (block.convolution if plan.typed else block), []
+    mix = _mix(block, plan.typed)
+    support = _support(plan.lattice, plan.radius)
+    if plan.separable:
+        stencils = torch.einsum("cn,nh...->ch...", convolution.stencils, convolution.moved.to(convolution.stencils.dtype))
+        parts.append(stencils.flatten(2)[..., support])  # (kind and copy, h, p)
+    for kind, outputs in enumerate(plan.outputs):
+        kernels = []
+        for o in outputs:
+            kernel = mix._kernel(o, kind).flatten(2).unflatten(1, (copies, group))[:, :, 0]  # (o h, c, p): what the identity sends
+            kernel = kernel[..., support] if not plan.separable else kernel
+            kernels.append(kernel.flatten(1).unflatten(0, (copies, group)))
+        joined = torch.cat(kernels)
+        parts += [torch.einsum("abh,ohv->aobv", p.to(joined.dtype), joined).flatten() for p in _packing(plan.lattice)]
+    parts.append(mix.bias if mix.bias is not None else mix.bias_pattern.new_zeros(0))
+    if plan.typed:
+        product = block.product
+        rows = [getattr(product, f"weight_{o}_{i}_{j}")[n] for o, i, j, n, _ in _product_weights(product)]
+        parts.append(torch.stack(rows, dim=1))  # (c, weight)
+    return parts
+
+
+def _mix(block: Any, typed: bool) -> EquivariantConv:
+    convolution = block.convolution if typed else block
+    return convolution.mix if isinstance(convolution, SeparableConv) else convolution
+
+
+@functools.cache
+def _packing(lattice: str) -> list[torch.Tensor]:
+    return [torch.tensor(part) for part in transform(lattice).packing()]
+
+
+@functools.cache
+def _support(lattice: str, radius: int) -> torch.Tensor:
+    """Numbers of the stencil's shifts in its flattened box."""
+    side, dimension = 2 * radius + 1, len(positions(lattice, radius)[0])
+    weights = side ** np.arange(dimension)[::-1]
+    return torch.tensor([int((np.array(shift) + radius) @ weights) for shift in positions(lattice, radius)])
+
+
+__all__ = ["Plan", "activation", "gate", "packed", "plan", "positions"]
