@@ -13,7 +13,8 @@ from torch import nn
 
 from ennforce.networks.base import ForceNetwork
 from ennforce.networks.compiled.build import library
-from ennforce.networks.compiled.plan import packed, plan
+from ennforce.networks.compiled.packing import Packing
+from ennforce.networks.compiled.plan import plan
 from ennforce.networks.compiled.source import PLANE, ROWS
 
 
@@ -34,8 +35,7 @@ class NativeNetwork(nn.Module):
         self.halo = network.receptive_radius
         self.kernel, self.dimension = kernel, made.dimension
         self.columns, self.positions = kernel.columns(), kernel.field_sites()
-        with torch.no_grad():
-            self.weights = packed(network, made).contiguous().numpy()
+        self.weights = Packing(network, made).weights()
         self._strips: dict[tuple, list[Strip]] = {}
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:

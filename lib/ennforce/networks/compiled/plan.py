@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import torch
 
 from ennforce.networks.base import ForceNetwork
 from ennforce.networks.compiled.expressions import Expressions, Function, Value
@@ -102,11 +101,11 @@ def plan(network: ForceNetwork) -> Plan | None:
         return None
     body = cast(Any, network)
     group, field = point_group(a.lattice), FieldType.parse(a.field_type)
-    hidden = body.embed.near.out_type if isinstance(body.embed, WideConv) else body.embed.out_type
+    hidden = first_layers(network)[0].out_type
     kinds = [(term.parity, term.degree) for term in hidden.terms]
     sizes = [group.representation(term.label).shape[1] * term.copies for term in field.terms]
     energy = isinstance(network, Conservative)
-    out_type = _mix(body.blocks[0], typed).out_type if body.blocks else hidden
+    out_type = mixing(body.blocks[0], typed).out_type if body.blocks else hidden
     return Plan(
         lattice=a.lattice,
         hidden=str(hidden),
@@ -175,7 +174,7 @@ def _products(product: TensorProduct, kinds: tuple[int, ...], graph: Expressions
         shrink = (one + _sum([x * x for x in part])).rsqrt()
         bounded.append([x * shrink for x in part])
     results: list[list[list[Value]]] = [[[x] for x in part] for part in bounded]
-    for o, i, j, n, weight in _product_weights(product):
+    for o, i, j, n, weight in product_weights(product):
         coupling = getattr(product, f"coupling_{o}_{i}_{j}")[n]
         for k, matrix in enumerate(coupling.tolist()):
             terms = [bounded[i][a] * bounded[j][b] * x for a, row in enumerate(matrix) for b, x in enumerate(row) if abs(x) > 1e-9]
@@ -184,7 +183,7 @@ def _products(product: TensorProduct, kinds: tuple[int, ...], graph: Expressions
     return [_sum(terms) for part in results for terms in part]
 
 
-def _product_weights(product: TensorProduct) -> Iterator[tuple[int, int, int, int, int]]:
+def product_weights(product: TensorProduct) -> Iterator[tuple[int, int, int, int, int]]:
     """(output, inputs, coupling, number among all weights of a copy)."""
     number = 0
     for o, i, j in product.paths:
@@ -198,72 +197,13 @@ def _gated(kinds: tuple[int, ...], graph: Expressions, values: list[Value]) -> l
     return [x * factor.sigmoid() for part, factor in zip(parts, gates, strict=True) for x in part]
 
 
-def packed(network: ForceNetwork, plan: Plan) -> torch.Tensor:
-    """All weights in the order of the kernel's ``weights``, scales folded in, shape (n,): differentiable by the network's own."""
-    body = cast(Any, network)
-    group, copies = len(point_group(plan.lattice)), plan.copies
-    near = body.embed.near if plan.wide else body.embed
-    parts: list[torch.Tensor] = []
-    for t, (_, _, kind) in enumerate(plan.field):
-        kernel = near._kernel(kind, t).flatten(2)[..., _support(plan.lattice, plan.first_radius)]
-        parts.append(kernel.unflatten(0, (copies, group)).permute(0, 2, 3, 1) / network.field_scale)  # (c, n, p, h)
-    parts.append(near.bias if near.bias is not None else near.bias_pattern.new_zeros(0))
-    for block in body.blocks:
-        parts += _packed_block(block, plan)
-    scale = network.force_scale * (network.field_scale if plan.reads >= 0 else 1.0)
-    if plan.reads >= 0:
-        parts.append(body.readout._kernel(0, plan.reads) * scale)
-    else:
-        parts += [body.readout._kernel(t, kind) * scale for t, (_, _, kind) in enumerate(plan.field)]
-        constant = body.readout._constant()
-        parts.append(body.readout.bias_pattern.new_zeros(len(body.readout.bias_pattern)) if constant is None else constant * scale)
-    if plan.wide:
-        for t, (_, _, kind) in enumerate(plan.field):
-            parts.append(body.embed.far._kernel(t, t).flatten(2)[..., _support(plan.lattice, plan.wide_radius)] / network.field_scale)
-            parts.append(body.embed.spread._kernel(kind, t).flatten(1))
-    return torch.cat([part.flatten().to(torch.float32) for part in parts])
+def first_layers(network: Any) -> tuple[EquivariantConv, EquivariantConv | None, EquivariantConv | None]:
+    """The first layer's near stencils, and its far ones with what spreads these, where it has any."""
+    embed = network.embed
+    return (embed.near, embed.far, embed.spread) if isinstance(embed, WideConv) else (embed, None, None)
 
 
-def _packed_block(block: Any, plan: Plan) -> list[torch.Tensor]:
-    group, copies = len(point_group(plan.lattice)), plan.copies
-    convolution, parts = (block.convolution if plan.typed else block), []
-    mix = _mix(block, plan.typed)
-    support = _support(plan.lattice, plan.radius)
-    if plan.separable:
-        stencils = torch.einsum("cn,nh...->ch...", convolution.stencils, convolution.moved.to(convolution.stencils.dtype))
-        parts.append(stencils.flatten(2)[..., support])  # (kind and copy, h, p)
-    for kind, outputs in enumerate(plan.outputs):
-        kernels = []
-        for o in outputs:
-            kernel = mix._kernel(o, kind).flatten(2).unflatten(1, (copies, group))[:, :, 0]  # (o h, c, p): what the identity sends
-            kernel = kernel[..., support] if not plan.separable else kernel
-            kernels.append(kernel.flatten(1).unflatten(0, (copies, group)))
-        joined = torch.cat(kernels)
-        parts += [torch.einsum("abh,ohv->aobv", p.to(joined.dtype), joined).flatten() for p in _packing(plan.lattice)]
-    parts.append(mix.bias if mix.bias is not None else mix.bias_pattern.new_zeros(0))
-    if plan.typed:
-        product = block.product
-        rows = [getattr(product, f"weight_{o}_{i}_{j}")[n] for o, i, j, n, _ in _product_weights(product)]
-        parts.append(torch.stack(rows, dim=1))  # (c, weight)
-    return parts
-
-
-def _mix(block: Any, typed: bool) -> EquivariantConv:
+def mixing(block: Any, typed: bool) -> EquivariantConv:
+    """The maps between the channels of a block's convolution."""
     convolution = block.convolution if typed else block
     return convolution.mix if isinstance(convolution, SeparableConv) else convolution
-
-
-@functools.cache
-def _packing(lattice: str) -> list[torch.Tensor]:
-    return [torch.tensor(part) for part in transform(lattice).packing()]
-
-
-@functools.cache
-def _support(lattice: str, radius: int) -> torch.Tensor:
-    """Numbers of the stencil's shifts in its flattened box."""
-    side, dimension = 2 * radius + 1, len(positions(lattice, radius)[0])
-    weights = side ** np.arange(dimension)[::-1]
-    return torch.tensor([int((np.array(shift) + radius) @ weights) for shift in positions(lattice, radius)])
-
-
-__all__ = ["Plan", "activation", "gate", "packed", "plan", "positions"]
