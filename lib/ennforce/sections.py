@@ -171,6 +171,10 @@ class Network(Section):
     separable: Annotated[bool, Field(description="enn, enn_energy: convolutions as stencils, then channels")] = True
     wide: Annotated[int, Field(ge=0, le=16, description="enn, enn_energy: stencils of wide_radius beside the first layer's")] = 2
     wide_radius: Annotated[int, Field(ge=1, le=24, description="of the far stencils, in sites")] = 10
+    dilations: Annotated[
+        list[Annotated[int, Field(ge=1, le=32)]],
+        Field(max_length=64, description="enn, typed, their energies: spreads the later layers' stencils, in turn; none: 1"),
+    ] = []
 
     @model_validator(mode="after")
     def buildable(self) -> Network:

@@ -40,16 +40,17 @@ def network_for(model, kind, **settings):
     return build(Architecture(kind=kind, lattice=model.lattice.name, field_type=str(model.field_type), **given)).eval()
 
 
+@pytest.mark.parametrize("dilations", [(), (2,)], ids=str)
 @pytest.mark.parametrize("lattice", LATTICES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("model", [Holstein, Peierls, Kondo])
-def test_forces_carry_the_whole_symmetry_and_tiles_change_nothing(model, kind, lattice):
+def test_forces_carry_the_whole_symmetry_and_tiles_change_nothing(model, kind, lattice, dilations):
     model = model(LATTICES[lattice], temperature=0.2)
     if model.components == 3 and kind.startswith("enn") and isinstance(model, Kondo):
         with pytest.raises(ValueError, match="use kind 'typed'"):
             network_for(model, kind)
         return
-    network, group = network_for(model, kind), model.lattice.point_group
+    network, group = network_for(model, kind, dilations=dilations), model.lattice.point_group
     assert_equivariant(network.on_torus, model.lattice, model.field_type, model.field_type)
     fields = torch.randn(1, model.field_type.dim(group), *model.lattice.shape)
     expected = network.on_torus(fields).detach()
@@ -57,6 +58,34 @@ def test_forces_carry_the_whole_symmetry_and_tiles_change_nothing(model, kind, l
     tiled = TiledNetwork(network)
     for tile in (None, 5):
         assert float((tiled.on_torus(fields, tile=tile) - expected).abs().max()) < 1e-5 * scale
+
+
+@pytest.mark.parametrize("lattice", ["chain", "square", "triangular"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_dilated_full_stencils_carry_the_whole_symmetry_and_reach_what_they_say(kind, lattice):
+    """Three, one and three times further: the sum of all, twice that for an energy; halos of a tile and of the torus agree."""
+    lattice = {"chain": Lattice.chain(24), "square": Lattice.square(18, 18), "triangular": Lattice.triangular(18, 18)}[lattice]
+    model = Holstein(lattice, temperature=0.2)
+    network = network_for(model, kind, dilations=[3, 1], depth=3, separable=False).double()
+    assert_equivariant(network.on_torus, lattice, model.field_type, model.field_type, torch.float64)
+    reach = 8 if kind in ("enn", "typed") else 16
+    assert network.receptive_radius == reach and network.architecture.spacings == (3, 1, 3)
+    fields = torch.randn(1, 1, *(2 * reach + 5,) * lattice.dimension, dtype=torch.float64, requires_grad=True)
+    forces = network.on_torus(fields)
+    middle = (0, 0, *(reach + 2,) * lattice.dimension)
+    (slope,) = torch.autograd.grad(forces[middle], fields)
+    assert int((slope[0, 0].nonzero() - (reach + 2)).abs().max()) == reach
+    inner = (0, 0, *(slice(reach, -reach),) * lattice.dimension)
+    torch.testing.assert_close(network(fields)[0, 0], forces[inner], rtol=1e-9, atol=1e-12)
+
+
+def test_a_torus_shorter_than_a_dilated_stencil_is_one_line():
+    network = network_for(Holstein(Lattice.square(8, 8), temperature=0.2), "enn", dilations=[9])
+    with pytest.raises(ValueError, match="torus of 8 x 8 sites is shorter than the 9 that a stencil reaches: use a larger") as told:
+        network.on_torus(torch.zeros(1, 1, 8, 8))
+    assert "\n" not in str(told.value)
+    with pytest.raises(ValueError, match=r"dilations \[2, 0\] hold one below 1"):
+        Architecture(dilations=(2, 0))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +100,8 @@ def test_forces_carry_the_whole_symmetry_and_tiles_change_nothing(model, kind, l
 def test_forces_of_an_energy_have_no_curl_on_any_lattice(model, kind, small):
     model = model(small, temperature=0.2)
     fields = np.random.default_rng(0).normal(size=(model.field_type.dim(small.point_group), *small.shape))
-    assert jacobian_antisymmetry(network_for(model, kind).double(), fields) < 1e-10
+    for dilations in ((), (2,)):
+        assert jacobian_antisymmetry(network_for(model, kind, dilations=dilations).double(), fields) < 1e-10
 
 
 def test_trained_weights_carry_all_elements_of_the_cube_and_load_again(tmp_path):

@@ -106,7 +106,7 @@ def test_far_stencils_are_equivariant_for_every_field(field_type):
     assert_equivariant(made.on_torus, Lattice.square(12, 12), kind, kind, torch.float64)
 
 
-@pytest.mark.parametrize("changes", [{"separable": False}, {"mixed": False}], ids=str)
+@pytest.mark.parametrize("changes", [{"separable": False}, {"mixed": False}, {"dilations": (3,)}], ids=str)
 def test_far_stencils_of_other_networks_expand(changes):
     torch.manual_seed(0)
     made = EquivariantNetwork(
@@ -116,7 +116,9 @@ def test_far_stencils_of_other_networks_expand(changes):
     torch.testing.assert_close(TiledNetwork(made).on_torus(fields), made.on_torus(fields).detach(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("changes", [{"mixed": False}, {"radius": 2}, {"lattice": "triangular"}, {"field_type": "1xEo"}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"mixed": False}, {"radius": 2}, {"lattice": "triangular"}, {"field_type": "1xEo"}, {"dilations": (1, 2)}], ids=str
+)
 def test_other_networks_run_in_torch(changes):
     assert native(network(**changes)) is None
 
