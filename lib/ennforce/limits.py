@@ -33,8 +33,8 @@ REACHES = {
     "euclidean": lambda network: 2 * network.depth,
     "enn": lambda network: _widened(network),
     "enn_energy": lambda network: 2 * _widened(network),
-    "typed": lambda network: _stencils(network),
-    "typed_energy": lambda network: 2 * _stencils(network),
+    "typed": lambda network: _widened(network),
+    "typed_energy": lambda network: 2 * _widened(network),
 }
 
 

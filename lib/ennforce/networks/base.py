@@ -20,8 +20,9 @@ class Architecture:
 
     ``kind``: a key of ``networks.KINDS``. ``first_radius`` and ``radius``: stencil reach of the first and the other layers.
     ``mixed``: odd and even hidden features, else odd alone. ``separable``: convolutions in two steps, stencils and then channels.
-    ``wide``: learned stencils of radius ``wide_radius`` beside those of the first layer. ``dilations``: the factor by
-    which the sites of each block's stencil lie apart, in turn and again from the first where there are more blocks; none: all 1.
+    ``wide``: learned stencils of radius ``wide_radius`` beside those of the first layer, as products of ``lines`` or free.
+    ``dilations``: the factor by which the sites of each block's stencil lie apart, in turn and again from the first where there are
+    more blocks; none: all 1.
     ``field_type`` is kept in one spelling, "1xA1e" for "A1e"; raises ValueError where ``FieldType.parse`` does not know it, or a
     dilation is not positive.
     """
@@ -37,6 +38,7 @@ class Architecture:
     separable: bool = False
     wide: int = 0
     wide_radius: int = 10
+    lines: bool = False
     dilations: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 
 from ennforce.networks.layers import EquivariantConv, SeparableConv, trimmed
-from ennforce.networks.wide import FarSight, WideConv
+from ennforce.networks.wide import FarSight, Lines, WideConv
 
 if TYPE_CHECKING:
     from ennforce.networks.models import EquivariantNetwork
@@ -81,7 +82,8 @@ def _first(layer: EquivariantConv | WideConv, bias_left: torch.Tensor, left: tor
     if isinstance(layer, EquivariantConv):
         return _plain(layer, left, None, bias_left)
     near, spread = (_plain(part, left, None, bias_left) for part in (layer.near, layer.spread))
-    return FarSight(near, _frozen(*layer.far.filter()), spread, layer.radii)
+    far = copy.deepcopy(layer.far) if isinstance(layer.far, Lines) else _frozen(*layer.far.filter())
+    return FarSight(near, far, spread, layer.radii)
 
 
 def _frozen(filters: torch.Tensor, bias: torch.Tensor | None, groups: int = 1, dilation: int = 1) -> nn.Module:

@@ -65,6 +65,7 @@ class Described(BaseModel):
     separable: bool
     wide: Annotated[int, Field(ge=0, le=16)] = 0  # models saved before there were far stencils do not name them
     wide_radius: Annotated[int, Field(ge=1, le=24)] = 10
+    lines: bool = False
     dilations: Annotated[list[Annotated[int, Field(ge=1, le=32)]], Field(max_length=64)] = []  # nor these
 
 

@@ -12,7 +12,7 @@ from ennforce.networks.expanded import expand
 from ennforce.networks.layers import EquivariantConv, SeparableConv, point_group, torus_pad, trimmed
 from ennforce.networks.native import native
 from ennforce.networks.nonlinearities import Pointwise
-from ennforce.networks.wide import WideConv
+from ennforce.networks.wide import first_layer
 from ennforce.symmetry import FieldType
 
 
@@ -29,11 +29,7 @@ class EquivariantNetwork(ForceNetwork):
         a = architecture
         field = FieldType.parse(a.field_type)
         hidden = FieldType.parse("+".join(f"{a.width}xR{parity}" for parity in hidden_parities(field, a.mixed)))
-        self.embed: EquivariantConv | WideConv = (
-            WideConv(a.lattice, field, hidden, a.first_radius, a.wide, a.wide_radius)
-            if a.wide
-            else EquivariantConv(a.lattice, field, hidden, a.first_radius)
-        )
+        self.embed = first_layer(a, field, hidden)
         self.blocks = nn.ModuleList(
             SeparableConv(a.lattice, hidden, a.radius, dilation=dilation)
             if a.separable
@@ -63,7 +59,7 @@ class EquivariantNetwork(ForceNetwork):
         return self.readout(self.activation(features))
 
     def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
-        features = self.embed(torus_pad(fields, self.embed.radius))
+        features = self.embed.on_torus(fields)
         for block in self.blocks:
             features = features + block(torus_pad(self.activation(features), cast(EquivariantConv, block).radius))
         return self.readout(self.activation(features))

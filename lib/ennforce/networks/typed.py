@@ -10,6 +10,7 @@ from torch import nn
 from ennforce.networks.base import Architecture, ForceNetwork
 from ennforce.networks.layers import EquivariantConv, SeparableConv, point_group, torus_pad, trimmed
 from ennforce.networks.nonlinearities import Gated, Saturated, TensorProduct
+from ennforce.networks.wide import first_layer
 from ennforce.symmetry import FieldType, Term
 
 
@@ -55,14 +56,14 @@ class TypedNetwork(ForceNetwork):
         a = architecture
         field = FieldType.parse(a.field_type)
         hidden = hidden_type(field, a.width, a.mixed)
-        self.embed = EquivariantConv(a.lattice, field, hidden, a.first_radius)
+        self.embed = first_layer(a, field, hidden)
         self.blocks = nn.ModuleList(Block(a.lattice, hidden, a.radius, a.separable, d) for d in a.spacings)
         self.readout = EquivariantConv(a.lattice, hidden, field, 0)
 
     @property
     def body_radius(self) -> int:
         """How far the hidden features see."""
-        return self.architecture.first_radius + self.architecture.radius * sum(self.architecture.spacings)
+        return self.embed.radius + self.architecture.radius * sum(self.architecture.spacings)
 
     @property
     def receptive_radius(self) -> int:
