@@ -6,6 +6,7 @@ heavy is imported here.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Iterator
@@ -32,12 +33,18 @@ REACHES = {
     "euclidean": lambda network: 2 * network.depth,
     "enn": lambda network: _widened(network),
     "enn_energy": lambda network: 2 * _widened(network),
-    "typed_energy": lambda network: 2 * _stencils(network),
+    "typed": lambda network: _widened(network),
+    "typed_energy": lambda network: 2 * _widened(network),
 }
 
 
-def _stencils(network: Settings) -> int:
+def _undilated(network: Settings) -> int:
     return network.first_radius + network.depth * network.radius
+
+
+def _stencils(network: Settings) -> int:
+    dilations = itertools.islice(itertools.cycle(network.dilations or (1,)), network.depth)
+    return network.first_radius + network.radius * sum(dilations)
 
 
 def _widened(network: Settings) -> int:
@@ -48,7 +55,7 @@ def _widened(network: Settings) -> int:
 
 def reach(network: Settings) -> int:
     """Sites further than this along an axis do not influence the network's force: its ``receptive_radius``, without building it."""
-    return REACHES.get(network.kind, _stencils)(network)
+    return REACHES.get(network.kind, _undilated)(network)
 
 
 def problems(study: Study) -> list[str]:

@@ -169,8 +169,15 @@ class Network(Section):
     radius: Annotated[int, Field(ge=1, le=4, description="of the other layers' stencils")] = 1
     mixed: Annotated[bool, Field(description="odd and even features, joined by the activation; else odd alone")] = True
     separable: Annotated[bool, Field(description="enn, enn_energy: convolutions as stencils, then channels")] = True
-    wide: Annotated[int, Field(ge=0, le=16, description="enn, enn_energy: stencils of wide_radius beside the first layer's")] = 2
+    wide: Annotated[
+        int, Field(ge=0, le=16, description="enn, typed, their energies: stencils of wide_radius beside the first layer's")
+    ] = 2
     wide_radius: Annotated[int, Field(ge=1, le=24, description="of the far stencils, in sites")] = 10
+    lines: Annotated[bool, Field(description="far stencils as products of lines: fewer weights; else free")] = True
+    dilations: Annotated[
+        list[Annotated[int, Field(ge=1, le=32)]],
+        Field(max_length=64, description="enn, typed, their energies: spreads the later layers' stencils, in turn; none: 1"),
+    ] = []
 
     @model_validator(mode="after")
     def buildable(self) -> Network:

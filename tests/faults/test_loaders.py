@@ -106,6 +106,8 @@ def test_json_of_great_depth_or_of_another_kind_is_refused(tmp_path):
         ("width", "1 -o /tmp/elsewhere", "architecture.width"),  # sizes reach the compiler's command line
         ("depth", 10**6, "architecture.depth"),
         ("first_radius", 10**4, "architecture.first_radius"),
+        ("dilations", [10**6], "architecture.dilations.0"),
+        ("dilations", [1] * 10**6, "architecture.dilations"),
         ("field_type", "999999xA1o", "a field of 999999 components"),
         ("kind", "euclidean", "does not fit"),
     ],
@@ -116,6 +118,15 @@ def test_a_network_larger_than_its_weights_is_never_built(tmp_path, key, value, 
     facts["architecture"][key] = value
     write_json(tmp_path / "model.json", facts)
     with pytest.raises(DataError, match=message):
+        load_model(tmp_path)
+
+
+def test_a_network_that_reaches_without_end_is_never_probed(tmp_path):
+    fuzz.small_model(tmp_path)
+    facts = json.loads((tmp_path / "model.json").read_text())
+    facts["architecture"] |= {"depth": 64, "dilations": [32]}
+    write_json(tmp_path / "model.json", facts)
+    with pytest.raises(DataError, match="blocks that reach 2048 sites; at most 512"):
         load_model(tmp_path)
 
 

@@ -22,9 +22,11 @@ def refusal(content: dict) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("depth", "first_radius", "wide"), [(2, 1, 0), (3, 2, 0), (2, 2, 1)])
-def test_the_reach_of_every_kind_is_known_without_building_it(kind, depth, first_radius, wide):
-    settings = Network(kind=kind, width=8, depth=depth, first_radius=first_radius, wide=wide, wide_radius=5)
+@pytest.mark.parametrize(
+    ("depth", "first_radius", "wide", "dilations"), [(2, 1, 0, []), (3, 2, 0, [2, 3]), (2, 2, 1, []), (2, 1, 1, [1, 2, 4])]
+)
+def test_the_reach_of_every_kind_is_known_without_building_it(kind, depth, first_radius, wide, dilations):
+    settings = Network(kind=kind, width=8, depth=depth, first_radius=first_radius, wide=wide, wide_radius=5, dilations=dilations)
     network = build(Architecture(**settings.model_dump()))
     assert limits.reach(settings) == limits.reach(network.architecture) == network.receptive_radius
 

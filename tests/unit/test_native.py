@@ -83,10 +83,11 @@ def test_the_kernel_is_equivariant_over_every_element():
     assert_equivariant(TiledNetwork(made).on_torus, Lattice.square(30, 30), scalar, scalar, torch.float32)
 
 
+@pytest.mark.parametrize("lines", [False, True])
 @pytest.mark.parametrize("size", [(1, 1, 2, 1, 1), (2, 2, 2, 1, 5), (3, 2, 1, 3, 10), (2, 1, 3, 2, 2)], ids=str)
-def test_far_stencils_agree_with_torch(size):
+def test_far_stencils_agree_with_torch(size, lines):
     width, depth, first, wide, radius = size
-    made = network(width, depth, first, wide=wide, wide_radius=radius)
+    made = network(width, depth, first, wide=wide, wide_radius=radius, lines=lines)
     fields = torch.randn(2, 1, 30 + 2 * made.receptive_radius, 101 + 2 * made.receptive_radius)
     expected = made(fields).detach()
     for frozen in (ExpandedSeparable(made), kernel(made)):
@@ -106,7 +107,7 @@ def test_far_stencils_are_equivariant_for_every_field(field_type):
     assert_equivariant(made.on_torus, Lattice.square(12, 12), kind, kind, torch.float64)
 
 
-@pytest.mark.parametrize("changes", [{"separable": False}, {"mixed": False}], ids=str)
+@pytest.mark.parametrize("changes", [{"separable": False}, {"mixed": False}, {"dilations": (3,)}, {"lines": True}], ids=str)
 def test_far_stencils_of_other_networks_expand(changes):
     torch.manual_seed(0)
     made = EquivariantNetwork(
@@ -116,7 +117,9 @@ def test_far_stencils_of_other_networks_expand(changes):
     torch.testing.assert_close(TiledNetwork(made).on_torus(fields), made.on_torus(fields).detach(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("changes", [{"mixed": False}, {"radius": 2}, {"lattice": "triangular"}, {"field_type": "1xEo"}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"mixed": False}, {"radius": 2}, {"lattice": "triangular"}, {"field_type": "1xEo"}, {"dilations": (1, 2)}], ids=str
+)
 def test_other_networks_run_in_torch(changes):
     assert native(network(**changes)) is None
 

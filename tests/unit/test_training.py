@@ -328,10 +328,11 @@ def test_a_model_of_another_lattice_symmetry_is_refused(folder):
         NetworkForces(EquivariantNetwork(SMALL), Holstein(Lattice.square(8, 8), temperature=0.1, chemical_potential=0.2))
 
 
-def test_a_model_saved_before_there_were_far_stencils_loads(folder):
+def test_a_model_saved_before_there_were_far_and_dilated_stencils_loads(folder):
     facts = read_json(folder / "model.json")
     expected = NetworkForces.load(folder).forces(samples(1).fields[0, 0])
     assert facts["architecture"].pop("wide") == 0 and facts["architecture"].pop("wide_radius")
+    assert facts["architecture"].pop("dilations") == [] and facts["architecture"].pop("lines") is False
     (folder / "model.json").write_text(json.dumps(facts))
     np.testing.assert_array_equal(NetworkForces.load(folder).forces(samples(1).fields[0, 0]), expected)
     del facts["architecture"]["width"]

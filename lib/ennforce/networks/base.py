@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import ClassVar
@@ -19,8 +20,11 @@ class Architecture:
 
     ``kind``: a key of ``networks.KINDS``. ``first_radius`` and ``radius``: stencil reach of the first and the other layers.
     ``mixed``: odd and even hidden features, else odd alone. ``separable``: convolutions in two steps, stencils and then channels.
-    ``wide``: learned stencils of radius ``wide_radius`` beside those of the first layer. ``field_type`` is kept in one spelling,
-    "1xA1e" for "A1e"; raises ValueError where ``FieldType.parse`` does not know it.
+    ``wide``: learned stencils of radius ``wide_radius`` beside those of the first layer, as products of ``lines`` or free.
+    ``dilations``: the factor by which the sites of each block's stencil lie apart, in turn and again from the first where there are
+    more blocks; none: all 1.
+    ``field_type`` is kept in one spelling, "1xA1e" for "A1e"; raises ValueError where ``FieldType.parse`` does not know it, or a
+    dilation is not positive.
     """
 
     kind: str = "enn"
@@ -34,9 +38,19 @@ class Architecture:
     separable: bool = False
     wide: int = 0
     wide_radius: int = 10
+    lines: bool = False
+    dilations: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "field_type", str(FieldType.parse(self.field_type)))
+        object.__setattr__(self, "dilations", tuple(self.dilations))  # JSON and YAML know lists
+        if any(dilation < 1 for dilation in self.dilations):
+            raise ValueError(f"dilations {list(self.dilations)} hold one below 1: 1 keeps a stencil as it is, 2 doubles its reach")
+
+    @property
+    def spacings(self) -> tuple[int, ...]:
+        """The dilation of each block, ``depth`` numbers."""
+        return tuple(itertools.islice(itertools.cycle(self.dilations or (1,)), self.depth))
 
 
 class ForceNetwork(nn.Module, ABC):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 
 from ennforce.networks.layers import EquivariantConv, SeparableConv, trimmed
-from ennforce.networks.wide import FarSight, WideConv
+from ennforce.networks.wide import FarSight, Lines, WideConv
 
 if TYPE_CHECKING:
     from ennforce.networks.models import EquivariantNetwork
@@ -32,7 +33,7 @@ class ExpandedNetwork(nn.Module):
 
     def __init__(self, network: EquivariantNetwork) -> None:
         super().__init__()
-        self.inset = network.architecture.radius
+        self.insets = [cast(EquivariantConv, block).radius for block in network.blocks]
         with torch.no_grad():
             into, back = network.activation.bases()
             self.embed = _first(network.embed, into, into / network.field_scale)
@@ -45,9 +46,9 @@ class ExpandedNetwork(nn.Module):
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         """Fields (batch, C, *lattice) with their halo to forces (batch, C, *lattice) inside it."""
         features = self.embed(fields.contiguous(memory_format=CHANNELS_LAST[fields.dim()]))
-        for block in self.blocks:
+        for block, inset in zip(self.blocks, self.insets, strict=True):
             update = block(self.pointwise(features))
-            features = update.add_(trimmed(features, self.inset))
+            features = update.add_(trimmed(features, inset))
         return self.readout(self.pointwise(features))
 
 
@@ -56,23 +57,23 @@ class ExpandedSeparable(nn.Module):
 
     def __init__(self, network: EquivariantNetwork) -> None:
         super().__init__()
-        self.inset = network.architecture.radius
+        self.insets = [cast(EquivariantConv, block).radius for block in network.blocks]
         self.field_scale, self.force_scale = float(network.field_scale), float(network.force_scale)
         self.activation = network.activation
         with torch.no_grad():
             one = torch.eye(network.embed.channels_out)
             self.embed, self.readout = _first(network.embed, one, one), _frozen(*network.readout.filter())
             blocks = [cast(SeparableConv, block) for block in network.blocks]
-            self.stencils = nn.ModuleList(_frozen(f, None, len(f)) for f in (b.stencil_filter() for b in blocks))
+            self.stencils = nn.ModuleList(_frozen(b.stencil_filter(), None, len(b.stencil_filter()), b.dilation) for b in blocks)
             self.mixes = nn.ModuleList(_frozen(*b.mix.filter(), b.mix.groups) for b in blocks)
         self.requires_grad_(False)
 
     def forward(self, fields: torch.Tensor) -> torch.Tensor:
         """Fields (batch, C, *lattice) with their halo to forces (batch, C, *lattice) inside it."""
         features = self.embed(fields / self.field_scale)
-        for stencil, mix in zip(self.stencils, self.mixes, strict=True):
+        for stencil, mix, inset in zip(self.stencils, self.mixes, self.insets, strict=True):
             update = mix(stencil(self.activation(features)))
-            features = update.add_(trimmed(features, self.inset))
+            features = update.add_(trimmed(features, inset))
         return self.readout(self.activation(features)) * self.force_scale
 
 
@@ -81,12 +82,13 @@ def _first(layer: EquivariantConv | WideConv, bias_left: torch.Tensor, left: tor
     if isinstance(layer, EquivariantConv):
         return _plain(layer, left, None, bias_left)
     near, spread = (_plain(part, left, None, bias_left) for part in (layer.near, layer.spread))
-    return FarSight(near, _frozen(*layer.far.filter()), spread, layer.radii)
+    far = copy.deepcopy(layer.far) if isinstance(layer.far, Lines) else _frozen(*layer.far.filter())
+    return FarSight(near, far, spread, layer.radii)
 
 
-def _frozen(filters: torch.Tensor, bias: torch.Tensor | None, groups: int = 1) -> nn.Module:
+def _frozen(filters: torch.Tensor, bias: torch.Tensor | None, groups: int = 1, dilation: int = 1) -> nn.Module:
     kind, side = CONVOLUTIONS[filters.dim()], filters.shape[-1]
-    conv = kind(filters.shape[1] * groups, filters.shape[0], side, bias=bias is not None, groups=groups)
+    conv = kind(filters.shape[1] * groups, filters.shape[0], side, bias=bias is not None, groups=groups, dilation=dilation)
     conv.weight = nn.Parameter(filters)
     if bias is not None:
         conv.bias = nn.Parameter(bias)
@@ -100,4 +102,4 @@ def _plain(layer: EquivariantConv, left: torch.Tensor, right: torch.Tensor | Non
     if right is not None:
         filters = torch.einsum("ac...,cd->ad...", filters, right)
     filters = filters.contiguous(memory_format=CHANNELS_LAST[filters.dim()])
-    return _frozen(filters, None if bias is None else bias_left @ bias)
+    return _frozen(filters, None if bias is None else bias_left @ bias, dilation=layer.dilation)

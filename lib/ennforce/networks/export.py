@@ -19,6 +19,7 @@ from ennforce.symmetry import FieldType
 
 FORMAT = 1
 COMPONENTS = 64  # of a field, at most
+REACH = 512  # of the stencils of all blocks together, at most
 Text = Annotated[str, Field(max_length=64)]
 # Sites along a side of what torch is shown at once, by dimension; measured in two: 1.8 times faster than 128 x 128 whole.
 TILES = {1: 4096, 2: 64, 3: 24}
@@ -64,6 +65,8 @@ class Described(BaseModel):
     separable: bool
     wide: Annotated[int, Field(ge=0, le=16)] = 0  # models saved before there were far stencils do not name them
     wide_radius: Annotated[int, Field(ge=1, le=24)] = 10
+    lines: bool = False
+    dilations: Annotated[list[Annotated[int, Field(ge=1, le=32)]], Field(max_length=64)] = []  # nor these
 
 
 class Description(BaseModel):
@@ -124,6 +127,9 @@ def _architecture(facts: dict) -> Architecture:
         problem = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
     architecture = Architecture(**described.model_dump())
+    reach = architecture.radius * sum(architecture.spacings)
+    if reach > REACH:
+        raise ValueError(f"blocks that reach {reach} sites; at most {REACH} are supported")
     components = FieldType.parse(architecture.field_type).dim(point_group(architecture.lattice))
     if components > COMPONENTS:
         raise ValueError(f"a field of {components} components; at most {COMPONENTS} are supported")

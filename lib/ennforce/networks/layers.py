@@ -26,7 +26,13 @@ def point_group(lattice_name: str) -> PointGroup:
 
 
 def torus_pad(features: torch.Tensor, radius: int) -> torch.Tensor:
-    """A halo of ``radius`` sites around a torus, features (batch, C, *lattice)."""
+    """A halo of ``radius`` sites around a torus, features (batch, C, *lattice); ValueError where it would wrap around twice."""
+    if radius > min(features.shape[2:]):
+        lengths = " x ".join(map(str, features.shape[2:]))
+        raise ValueError(
+            f"a torus of {lengths} sites is shorter than the {radius} that a stencil reaches: use a larger lattice, or smaller "
+            "radii or dilations"
+        )
     return functional.pad(features, (radius,) * 2 * (features.dim() - 2), mode="circular") if radius else features
 
 
@@ -57,16 +63,21 @@ def filter_basis(lattice_name: str, label_in: str, label_out: str, radius: int) 
 class EquivariantConv(nn.Module):
     """out(r) = sum_s K(s) in(r + s) with K in the space of intertwiners between two field types; invariant even outputs get a bias.
 
-    ``radius`` is the reach of the stencil along an axis. The input must carry its own halo: each side loses ``radius`` sites.
-    Terms are joined where parity and degree agree, with the identity on m. Raises ValueError where no term of the input can reach
-    any of the output, or the radius is negative.
+    The stencil holds the shifts d s, ``dilation`` d times those s within ``stencil_radius`` steps along every axis; ``radius`` is
+    its reach, the product of both. The input must carry its own halo: each side loses ``radius`` sites. Terms are joined where
+    parity and degree agree, with the identity on m. Raises ValueError where no term of the input can reach any of the output, the
+    radius is negative or the dilation not positive.
     """
 
-    def __init__(self, lattice_name: str, in_type: FieldType, out_type: FieldType, radius: int) -> None:
+    def __init__(self, lattice_name: str, in_type: FieldType, out_type: FieldType, stencil_radius: int, dilation: int = 1) -> None:
         super().__init__()
-        if radius < 0:
-            raise ValueError(f"a stencil of radius {radius} has no site: choose 0 or more")
-        self.in_type, self.out_type, self.radius = in_type, out_type, radius
+        if stencil_radius < 0 or dilation < 1:
+            raise ValueError(
+                f"a stencil of radius {stencil_radius} and dilation {dilation} has no site: choose a radius of 0 or more and a "
+                "dilation of 1 or more"
+            )
+        self.in_type, self.out_type, self.dilation = in_type, out_type, dilation
+        self.stencil_radius, self.radius = stencil_radius, stencil_radius * dilation
         group = point_group(lattice_name)
         self.dimension = group.matrices.shape[1]
         self.pairs: list[tuple[int, int]] = []
@@ -74,12 +85,13 @@ class EquivariantConv(nn.Module):
         for o, target in enumerate(out_type.terms):
             for i, source in enumerate(in_type.terms):
                 if (source.parity, source.degree) == (target.parity, target.degree):
-                    basis = filter_basis(lattice_name, source.label, target.label, radius)
+                    basis = filter_basis(lattice_name, source.label, target.label, stencil_radius)
                     if len(basis):
                         blocks[o, i] = basis
         if not blocks:
             raise ValueError(
-                f"no equivariant map leads from {in_type} to {out_type} within radius {radius}: no parity, degree and irrep in both"
+                f"no equivariant map leads from {in_type} to {out_type} within radius {self.radius}: "
+                "no parity, degree and irrep in both"
             )
         for (o, i), basis in blocks.items():
             # Unit gain: each output channel then has the variance of the input channels.
@@ -98,7 +110,8 @@ class EquivariantConv(nn.Module):
         equal = len(set(self.dims_in)) == 1 and len(set(self.dims_out)) == 1
         self.groups = len(in_type.terms) if diagonal and equal else 1
         self.degrees = any(term.degree for term in (in_type + out_type).terms)
-        self.convolve = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}[self.dimension]
+        convolve = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}[self.dimension]
+        self.convolve = functools.partial(convolve, dilation=dilation)
 
     def filter(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The plain filter (C_out, C_in / groups, k, k) and bias (C_out,) of the convolution that this layer is."""
@@ -108,7 +121,7 @@ class EquivariantConv(nn.Module):
 
     def dense_filter(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The plain filter (C_out, C_in, k, k) and bias (C_out,) of this layer as a convolution without groups."""
-        weight, box = next(self.parameters()), (2 * self.radius + 1,) * self.dimension
+        weight, box = next(self.parameters()), (2 * self.stencil_radius + 1,) * self.dimension
         rows = []
         for o, dim_out in enumerate(self.dims_out):
             blocks = [
@@ -179,18 +192,20 @@ class SeparableConv(nn.Module):
     """A convolution of regular features in two cheap steps: each channel by a stencil of its own, then all channels of a site.
 
     The stencil of channel h is that of its copy moved by the element h: K_h(s) = k(h^-1 s), which commutes with the group; the
-    components m of a degree share it. ``out_type`` is that of the input where none is given. The input must carry its own halo.
-    Raises ValueError for features that are not regular.
+    components m of a degree share it. ``out_type`` is that of the input where none is given. ``stencil_radius``, ``dilation`` and
+    the halo of the input as in ``EquivariantConv``. Raises ValueError for features that are not regular.
     """
 
-    def __init__(self, lattice_name: str, features: FieldType, radius: int, out_type: FieldType | None = None) -> None:
+    def __init__(
+        self, lattice_name: str, features: FieldType, stencil_radius: int, out_type: FieldType | None = None, dilation: int = 1
+    ) -> None:
         super().__init__()
         if any(term.label != REGULAR for term in features.terms):
             raise ValueError(f"{features} cannot be convolved copy by copy: give regular features, such as 4xRo+4xRe")
-        self.radius = radius
+        self.dilation, self.radius = dilation, stencil_radius * dilation
         group = point_group(lattice_name)
         # Every stencil position, each moved by every element.
-        scalar = filter_basis(lattice_name, REGULAR, group.trivial, radius)
+        scalar = filter_basis(lattice_name, REGULAR, group.trivial, stencil_radius)
         self.moved: torch.Tensor
         self.register_buffer("moved", torch.tensor(scalar[:, 0] * len(group) ** 0.5), persistent=False)
         copies = sum(term.copies for term in features.terms)
@@ -214,7 +229,7 @@ class SeparableConv(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         filters = self.stencil_filter()
-        return self.mix(self.mix.convolve(features, filters, groups=len(filters)))
+        return self.mix(self.mix.convolve(features, filters, groups=len(filters), dilation=self.dilation))
 
 
 def _bias_pattern(group: PointGroup, field_type: FieldType) -> np.ndarray:

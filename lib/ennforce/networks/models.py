@@ -12,7 +12,7 @@ from ennforce.networks.expanded import expand
 from ennforce.networks.layers import EquivariantConv, SeparableConv, point_group, torus_pad, trimmed
 from ennforce.networks.native import native
 from ennforce.networks.nonlinearities import Pointwise
-from ennforce.networks.wide import WideConv
+from ennforce.networks.wide import first_layer
 from ennforce.symmetry import FieldType
 
 
@@ -29,14 +29,12 @@ class EquivariantNetwork(ForceNetwork):
         a = architecture
         field = FieldType.parse(a.field_type)
         hidden = FieldType.parse("+".join(f"{a.width}xR{parity}" for parity in hidden_parities(field, a.mixed)))
-        self.embed: EquivariantConv | WideConv = (
-            WideConv(a.lattice, field, hidden, a.first_radius, a.wide, a.wide_radius)
-            if a.wide
-            else EquivariantConv(a.lattice, field, hidden, a.first_radius)
-        )
+        self.embed = first_layer(a, field, hidden)
         self.blocks = nn.ModuleList(
-            SeparableConv(a.lattice, hidden, a.radius) if a.separable else EquivariantConv(a.lattice, hidden, hidden, a.radius)
-            for _ in range(a.depth)
+            SeparableConv(a.lattice, hidden, a.radius, dilation=dilation)
+            if a.separable
+            else EquivariantConv(a.lattice, hidden, hidden, a.radius, dilation)
+            for dilation in a.spacings
         )
         self.readout = EquivariantConv(a.lattice, hidden, field, 0)
         self.activation = Pointwise(point_group(a.lattice), hidden)
@@ -44,7 +42,7 @@ class EquivariantNetwork(ForceNetwork):
     @property
     def body_radius(self) -> int:
         """How far the hidden features see."""
-        return self.embed.radius + self.architecture.depth * self.architecture.radius
+        return self.embed.radius + self.architecture.radius * sum(self.architecture.spacings)
 
     @property
     def receptive_radius(self) -> int:
@@ -57,13 +55,13 @@ class EquivariantNetwork(ForceNetwork):
     def response(self, fields: torch.Tensor) -> torch.Tensor:
         features = self.embed(fields)
         for block in self.blocks:
-            features = trimmed(features, self.architecture.radius) + block(self.activation(features))
+            features = trimmed(features, cast(EquivariantConv, block).radius) + block(self.activation(features))
         return self.readout(self.activation(features))
 
     def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
-        features = self.embed(torus_pad(fields, self.embed.radius))
+        features = self.embed.on_torus(fields)
         for block in self.blocks:
-            features = features + block(torus_pad(self.activation(features), self.architecture.radius))
+            features = features + block(torus_pad(self.activation(features), cast(EquivariantConv, block).radius))
         return self.readout(self.activation(features))
 
     def expanded(self) -> nn.Module:

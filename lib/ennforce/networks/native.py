@@ -107,7 +107,8 @@ class NativeNetwork(nn.Module):
 def native(network: EquivariantNetwork) -> NativeNetwork | None:
     """The compiled network, or None where torch has to serve: a GPU, no compiler, another lattice or field, other stencils."""
     a = network.architecture
-    covered = (a.lattice, a.field_type, a.separable, a.mixed, a.radius) == ("square", "1xA1o", True, True, 1)
+    stencils = (a.separable, a.mixed, a.radius, set(a.spacings))
+    covered = (a.lattice, a.field_type, *stencils) == ("square", "1xA1o", True, True, 1, {1})
     if not covered or network.field_scale.device.type != "cpu" or os.environ.get("ENNFORCE_NATIVE") == "0":
         return None
     library = _library(a.width, a.depth, a.first_radius, a.wide, a.wide_radius if a.wide else 0)

@@ -10,21 +10,22 @@ from torch import nn
 from ennforce.networks.base import Architecture, ForceNetwork
 from ennforce.networks.layers import EquivariantConv, SeparableConv, point_group, torus_pad, trimmed
 from ennforce.networks.nonlinearities import Gated, Saturated, TensorProduct
+from ennforce.networks.wide import first_layer
 from ennforce.symmetry import FieldType, Term
 
 
 class Block(nn.Module):
     """x + gate(convolution(s + s x s)) with s = x / sqrt(1 + |x|^2): products make even from odd features and couple degrees."""
 
-    def __init__(self, lattice: str, hidden: FieldType, radius: int, separable: bool) -> None:
+    def __init__(self, lattice: str, hidden: FieldType, radius: int, separable: bool, dilation: int) -> None:
         super().__init__()
         group = point_group(lattice)
         self.saturated, self.product = Saturated(group, hidden), TensorProduct(group, hidden, hidden)
         self.gate = Gated(group, hidden)
         self.convolution: EquivariantConv | SeparableConv = (
-            SeparableConv(lattice, hidden, radius, self.gate.in_type)
+            SeparableConv(lattice, hidden, radius, self.gate.in_type, dilation)
             if separable
-            else EquivariantConv(lattice, hidden, self.gate.in_type, radius)
+            else EquivariantConv(lattice, hidden, self.gate.in_type, radius, dilation)
         )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -55,14 +56,14 @@ class TypedNetwork(ForceNetwork):
         a = architecture
         field = FieldType.parse(a.field_type)
         hidden = hidden_type(field, a.width, a.mixed)
-        self.embed = EquivariantConv(a.lattice, field, hidden, a.first_radius)
-        self.blocks = nn.ModuleList(Block(a.lattice, hidden, a.radius, a.separable) for _ in range(a.depth))
+        self.embed = first_layer(a, field, hidden)
+        self.blocks = nn.ModuleList(Block(a.lattice, hidden, a.radius, a.separable, d) for d in a.spacings)
         self.readout = EquivariantConv(a.lattice, hidden, field, 0)
 
     @property
     def body_radius(self) -> int:
         """How far the hidden features see."""
-        return self.architecture.first_radius + self.architecture.depth * self.architecture.radius
+        return self.embed.radius + self.architecture.radius * sum(self.architecture.spacings)
 
     @property
     def receptive_radius(self) -> int:
