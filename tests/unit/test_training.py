@@ -14,7 +14,7 @@ from ennforce.lattice import Lattice
 from ennforce.models import Holstein
 from ennforce.networks import Architecture, EquivariantNetwork
 from ennforce.networks.export import TiledNetwork, load_model, save_model
-from ennforce.training import loop
+from ennforce.training import gradients, loop
 from ennforce.training.dataset import (
     Samples,
     assemble,
@@ -243,6 +243,41 @@ def test_with_patience_bounds_only_cut_the_training_short(clock):
     np.testing.assert_array_equal(short.history, long.history[:3])
     np.testing.assert_array_equal(timed.history[:3], long.history[:3])
     np.testing.assert_array_equal(timed.seconds, timed.history[:, 0] / 128)
+
+
+def test_compiled_gradients_are_used_where_there_are_any(monkeypatch):
+    """Held against torch's by a stand-in that computes what they promise, in double precision, without ``TorchGradients``."""
+    calls = []
+
+    def compiled(network):
+        def of_batch(fields, forces, weights):
+            calls.append(len(fields))
+            assert fields.is_contiguous() and forces.is_contiguous() and weights.shape == (len(fields),)
+            errors = [
+                weight * ((network.on_torus(f[None])[0] - t) ** 2).mean()
+                for f, t, weight in zip(fields, forces, weights, strict=True)
+            ]
+            loss = sum(error.double() for error in errors) / len(errors)
+            found = torch.autograd.grad(loss, list(network.parameters()))
+            for parameter, gradient in zip(network.parameters(), found, strict=True):
+                parameter.grad = gradient
+            return float(loss.detach())
+
+        return of_batch
+
+    expected = loop.fit(SMALL, samples(), samples(), recipe(steps=12, batch=3))
+    monkeypatch.setattr(gradients, "compiled", compiled)
+    found = loop.fit(SMALL, samples(), samples(), recipe(steps=12, batch=3))
+    assert calls == [3] * 12
+    np.testing.assert_allclose(found.history, expected.history, rtol=1e-2)
+
+
+def test_gradients_are_shortened_together():
+    parts = [torch.tensor([3.0, 0.0]), torch.tensor([[4.0]])]
+    loop.cut(parts, 10.0)
+    assert [part.tolist() for part in parts] == [[3.0, 0.0], [[4.0]]]
+    loop.cut(parts, 1.0)
+    np.testing.assert_allclose(torch.cat([part.flatten() for part in parts]), [0.6, 0.0, 0.8], rtol=1e-6)
 
 
 def test_a_broken_training_state_is_not_taken_for_whole(tmp_path):
