@@ -12,8 +12,10 @@ from ennforce.forces import NetworkForces
 from ennforce.io import DataError, read_json
 from ennforce.lattice import Lattice
 from ennforce.models import Holstein
-from ennforce.networks import Architecture, EquivariantNetwork
+from ennforce.networks import Architecture, EquivariantNetwork, build
 from ennforce.networks.export import TiledNetwork, load_model, save_model
+from ennforce.networks.layers import point_group
+from ennforce.symmetry import FieldType
 from ennforce.training import gradients, loop
 from ennforce.training.dataset import (
     Samples,
@@ -270,6 +272,25 @@ def test_compiled_gradients_are_used_where_there_are_any(monkeypatch):
     found = loop.fit(SMALL, samples(), samples(), recipe(steps=12, batch=3))
     assert calls == [3] * 12
     np.testing.assert_allclose(found.history, expected.history, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture(width=2, depth=8),
+        Architecture(width=2, depth=3, separable=True, wide=1, wide_radius=4),
+        Architecture(kind="enn_energy", width=1, depth=2),
+        Architecture(lattice="triangular", field_type="1xE1e", width=1, depth=2),
+    ],
+)
+def test_training_starts_with_forces_of_about_the_right_size(architecture):
+    torch.manual_seed(0)
+    network = build(architecture, 0.5, 3.0)
+    components = FieldType.parse(architecture.field_type).dim(point_group(architecture.lattice))
+    fields = 0.5 * torch.randn(40, components, 12, 12)
+    network.calibrate(fields)
+    found = float(network.on_torus(fields).detach().square().mean().sqrt())
+    assert found == pytest.approx(0.5 * 3.0, rel=0.1)
 
 
 def test_gradients_are_shortened_together():

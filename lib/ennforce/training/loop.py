@@ -159,6 +159,8 @@ class _Training:
         self.elapsed = 0.0  # seconds of CPU time spent on steps; validation does not count
         self.gradients = gradients_of(self.network)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        # Listed once: to walk through the modules of a network takes as long as a step of its average.
+        self.parameters, self.averages = list(self.network.parameters()), list(self.averaged.parameters())
         self.history: list[tuple[int, float, float]] = []
         self.times: list[float] = []  # elapsed at each row of the history
         self.optimiser = SOAP(self.network.parameters(), lr=recipe.learning_rate)
@@ -224,11 +226,12 @@ class _Training:
                 f"the loss is not finite at step {self.step + 1}: use a smaller learning rate than {self.recipe.learning_rate}, "
                 "or, if training was resumed, delete the state it went on from"
             )
-        cut([weight.grad for weight in self.network.parameters() if weight.grad is not None], CLIP)
+        cut([weight.grad for weight in self.parameters if weight.grad is not None], CLIP)
         self.optimiser.step()
         self.schedule.step()
         window = AVERAGING * self.planned if self.recipe.patience is None else RECENT * self.step
-        follow(self.averaged, self.network, 1.0 if self.step == 0 else 1.0 / max(2.0, window))
+        with torch.no_grad():
+            torch._foreach_lerp_([*self.averages], [*self.parameters], 1.0 if self.step == 0 else 1.0 / max(2.0, window))
         self.step, self.since, self.loss = self.step + 1, self.since + 1, self.loss + value
 
     def validate(self) -> None:
@@ -307,13 +310,6 @@ def cut(gradients: list[torch.Tensor], limit: float) -> None:
     norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
     if norm > limit:
         torch._foreach_mul_(gradients, limit / norm)
-
-
-@torch.no_grad()
-def follow(averaged: ForceNetwork, network: ForceNetwork, share: float) -> None:
-    """Move an average of weights by ``share`` of the way to those of ``network``."""
-    averages: list[torch.Tensor] = list(averaged.parameters())
-    torch._foreach_lerp_(averages, list[torch.Tensor](network.parameters()), share)
 
 
 @torch.no_grad()
