@@ -17,8 +17,9 @@ from ennforce.workflow import Node, run_node
 
 
 def main(node: Node) -> None:
-    if node.threads > 1 and not torch.distributed.is_torchelastic_launched():
-        node.in_processes(__file__, node.threads)
+    count = min(node.training_processes, node.threads)  # Snakemake grants no more threads than it has cores
+    if count > 1 and not torch.distributed.is_torchelastic_launched():
+        node.in_processes(__file__, count)
         return
     with processes.joined() as device:
         train(node, device)

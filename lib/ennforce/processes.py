@@ -45,12 +45,14 @@ def count() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
-def total(value: torch.Tensor) -> torch.Tensor:
-    """The sum over all processes, on each of them."""
-    if count() > 1:
-        value = value.clone()
-        distributed.all_reduce(value)
-    return value
+def mean(value: float) -> float:
+    """The mean over all processes, on each of them, to the rounding of double precision."""
+    if count() == 1:
+        return value
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    values = torch.tensor(value, dtype=torch.float64, device=device)
+    distributed.all_reduce(values)
+    return float(values) / count()
 
 
 def from_first(make: Callable[[], Any]) -> Any:

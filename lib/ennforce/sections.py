@@ -205,7 +205,15 @@ class Training(Section):
     ) = None
     target: Annotated[Literal["electronic", "total"], Field(description="total: as the published code learns it")] = "electronic"
     # Not part of the result: left out of what decides whether to train again.
-    processes: Annotated[int, Field(ge=1, exclude=True, description="that share each batch, one a core or a GPU")] = 1
+    processes: Annotated[int, Field(ge=1, exclude=True, description="that share each batch, one for each core or GPU")] = 1
+    threads: Annotated[
+        int, Field(ge=1, exclude=True, description="in all, shared out over the processes; compiled gradients use them")
+    ] = 2
+
+    @property
+    def cores(self) -> int:
+        """What the job takes: a core for each thread, and each process has at least one."""
+        return max(self.processes, self.threads)
 
     @model_validator(mode="after")
     def shared(self) -> Training:

@@ -43,6 +43,7 @@ class Node:
     study: str
     checkpoint_seconds: float
     audit_limit: float | None = None
+    training_processes: int = 1
     model_class: str | None = None
     network_kinds: tuple[str, ...] = ()
 
@@ -177,6 +178,7 @@ def _from_snakemake(snakemake) -> Node:
         study=snakemake.config["study"],
         checkpoint_seconds=snakemake.config["checkpoint_seconds"],
         audit_limit=snakemake.config.get("audit_limit"),
+        training_processes=snakemake.config.get("training_processes", 1),
         model_class=snakemake.config.get("model_class"),
         network_kinds=tuple(snakemake.config.get("network_kinds", ())),
     )

@@ -69,3 +69,21 @@ def test_gradients_that_nearly_vanish_leave_weights_finite():
 def test_closures_are_refused():
     with pytest.raises(ValueError, match="no closure"):
         SOAP([nn.Parameter(torch.zeros(2))], lr=0.1).step(lambda: None)
+
+
+def test_weights_of_equal_shape_are_stepped_as_each_by_itself():
+    """Also where one of them is left out of some steps, and lags behind from then on."""
+    shapes = [(3, 4), (3, 2, 2), (7,), (7,), (2, 600), (1,), (3, 4)]
+    torch.manual_seed(0)
+    together = [nn.Parameter(torch.randn(shape)) for shape in shapes]
+    apart = [nn.Parameter(weight.detach().clone()) for weight in together]
+    optimisers = [SOAP(together, lr=0.01, every=3), *(SOAP([weight], lr=0.01, every=3) for weight in apart)]
+    for step in range(20):
+        for number, (one, other) in enumerate(zip(together, apart, strict=True)):
+            left_out = number == 1 and step in (0, 8, 9)
+            one.grad = None if left_out else torch.randn(one.shape) + one.detach()
+            other.grad = None if one.grad is None else one.grad.clone()
+        for optimiser in optimisers:
+            optimiser.step()
+    for one, other in zip(together, apart, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)

@@ -12,9 +12,11 @@ from ennforce.forces import NetworkForces
 from ennforce.io import DataError, read_json
 from ennforce.lattice import Lattice
 from ennforce.models import Holstein
-from ennforce.networks import Architecture, EquivariantNetwork
+from ennforce.networks import Architecture, EquivariantNetwork, build
 from ennforce.networks.export import TiledNetwork, load_model, save_model
-from ennforce.training import loop
+from ennforce.networks.layers import point_group
+from ennforce.symmetry import FieldType
+from ennforce.training import gradients, loop
 from ennforce.training.dataset import (
     Samples,
     assemble,
@@ -243,6 +245,60 @@ def test_with_patience_bounds_only_cut_the_training_short(clock):
     np.testing.assert_array_equal(short.history, long.history[:3])
     np.testing.assert_array_equal(timed.history[:3], long.history[:3])
     np.testing.assert_array_equal(timed.seconds, timed.history[:, 0] / 128)
+
+
+def test_compiled_gradients_are_used_where_there_are_any(monkeypatch):
+    """Held against torch's by a stand-in that computes what they promise, in double precision, without ``TorchGradients``."""
+    calls = []
+
+    def compiled(network):
+        def of_batch(fields, forces, weights):
+            calls.append(len(fields))
+            assert fields.is_contiguous() and forces.is_contiguous() and weights.shape == (len(fields),)
+            errors = [
+                weight * ((network.on_torus(f[None])[0] - t) ** 2).mean()
+                for f, t, weight in zip(fields, forces, weights, strict=True)
+            ]
+            loss = sum(error.double() for error in errors) / len(errors)
+            found = torch.autograd.grad(loss, list(network.parameters()))
+            for parameter, gradient in zip(network.parameters(), found, strict=True):
+                parameter.grad = gradient
+            return float(loss.detach())
+
+        return of_batch
+
+    expected = loop.fit(SMALL, samples(), samples(), recipe(steps=12, batch=3))
+    monkeypatch.setattr(gradients, "compiled", compiled)
+    found = loop.fit(SMALL, samples(), samples(), recipe(steps=12, batch=3))
+    assert calls == [3] * 12
+    np.testing.assert_allclose(found.history, expected.history, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture(width=2, depth=8),
+        Architecture(width=2, depth=3, separable=True, wide=1, wide_radius=4),
+        Architecture(kind="enn_energy", width=1, depth=2),
+        Architecture(lattice="triangular", field_type="1xE1e", width=1, depth=2),
+    ],
+)
+def test_training_starts_with_forces_of_about_the_right_size(architecture):
+    torch.manual_seed(0)
+    network = build(architecture, 0.5, 3.0)
+    components = FieldType.parse(architecture.field_type).dim(point_group(architecture.lattice))
+    fields = 0.5 * torch.randn(40, components, 12, 12)
+    network.calibrate(fields)
+    found = float(network.on_torus(fields).detach().square().mean().sqrt())
+    assert found == pytest.approx(0.5 * 3.0, rel=0.1)
+
+
+def test_gradients_are_shortened_together():
+    parts = [torch.tensor([3.0, 0.0]), torch.tensor([[4.0]])]
+    loop.cut(parts, 10.0)
+    assert [part.tolist() for part in parts] == [[3.0, 0.0], [[4.0]]]
+    loop.cut(parts, 1.0)
+    np.testing.assert_allclose(torch.cat([part.flatten() for part in parts]), [0.6, 0.0, 0.8], rtol=1e-6)
 
 
 def test_a_broken_training_state_is_not_taken_for_whole(tmp_path):

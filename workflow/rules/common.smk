@@ -47,6 +47,7 @@ config["model_class"] = STUDY.model.file
 config["network_kinds"] = STUDY.own_kinds
 config["checkpoint_seconds"] = STUDY.checkpoint_seconds
 config["audit_limit"] = STUDY.audit.limit
+config["training_processes"] = STUDY.training.processes
 
 
 def result(*parts):

@@ -50,7 +50,7 @@ rule train_further:
         history=result("models", "{network}", "history.csv"),
     wildcard_constraints:
         network="|".join(NETWORKS[1:]) or "none",
-    threads: STUDY.training.processes
+    threads: STUDY.training.cores
     params:
         network=STUDY.network.model_dump(),
         own=digests_of([STUDY.network.kind]),

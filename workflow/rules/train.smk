@@ -10,8 +10,7 @@ rule train:
         model=result("models", NETWORKS[0], "model.json"),
         weights=result("models", NETWORKS[0], "weights.pt"),
         history=result("models", NETWORKS[0], "history.csv"),
-    # Processes of one thread each. One configuration is too little work to share: a second thread gains nothing and costs a core.
-    threads: STUDY.training.processes
+    threads: STUDY.training.cores
     params:
         network=STUDY.network.model_dump(),
         own=digests_of([STUDY.network.kind]),

@@ -15,6 +15,9 @@ from ennforce.networks.nonlinearities import Pointwise
 from ennforce.networks.wide import first_layer
 from ennforce.symmetry import FieldType
 
+START = 0.5  # rms of the forces at the start of training, in units of that of the training forces
+SEEN = 16  # training configurations by which the start is set
+
 
 class EquivariantNetwork(ForceNetwork):
     """``enn``: convolution, residual blocks of activation and convolution, linear read-out.
@@ -51,6 +54,21 @@ class EquivariantNetwork(ForceNetwork):
     @property
     def multiply_adds(self) -> int:
         return sum(cast(EquivariantConv, layer).multiply_adds for layer in (self.embed, *self.blocks, self.readout))
+
+    @torch.no_grad()
+    def calibrate(self, fields: torch.Tensor) -> None:
+        """Make the start of training quiet: blocks add less, the deeper the network, and forces are ``START`` of their usual size.
+
+        As drawn, features grow from block to block, and forces start five to three hundred times too large (docs/networks.md).
+        """
+        for block in self.blocks:
+            convolution = cast(EquivariantConv, block.mix if isinstance(block, SeparableConv) else block)
+            for o, i in convolution.pairs:
+                getattr(convolution, f"weight_{o}_{i}").div_(len(self.blocks) ** 0.5)
+        response = self.periodic_response(fields[:: -(-len(fields) // SEEN)] / self.field_scale)
+        scale = START / float(response.square().mean().sqrt())
+        for o, i in self.readout.pairs:
+            getattr(self.readout, f"weight_{o}_{i}").mul_(scale)
 
     def response(self, fields: torch.Tensor) -> torch.Tensor:
         features = self.embed(fields)

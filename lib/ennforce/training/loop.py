@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.optim import swa_utils
 
 from ennforce import processes
 from ennforce.io import DataError, one_line, write_atomically
@@ -24,6 +20,7 @@ from ennforce.networks import Architecture, ForceNetwork, build
 from ennforce.networks.tensors import alike, read_tensors, write_tensors
 from ennforce.training.augmentation import augmented
 from ennforce.training.dataset import Samples
+from ennforce.training.gradients import gradients_of
 from ennforce.training.optimiser import SOAP
 
 log = logging.getLogger("ennforce")
@@ -131,17 +128,6 @@ def fit(
     return Trained(run.network.cpu().eval(), np.array(run.history), run.best_step, np.array(run.times), run.stopped)
 
 
-class _OnTorus(nn.Module):
-    """The forward pass of training, as DistributedDataParallel wants it."""
-
-    def __init__(self, network: ForceNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, fields: torch.Tensor) -> torch.Tensor:
-        return self.network.on_torus(fields)
-
-
 class _Training:
     """Everything that changes while a network is trained."""
 
@@ -171,12 +157,10 @@ class _Training:
             self.network.load_state_dict(start.state_dict())
         self.step = self.best_step = self.since = 0
         self.elapsed = 0.0  # seconds of CPU time spent on steps; validation does not count
-        self.predict: Callable[[torch.Tensor], torch.Tensor] = self.network.on_torus
-        if processes.count() > 1:
-            # Said of filters with one input channel, too small to matter.
-            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-            self.predict = DistributedDataParallel(_OnTorus(self.network), forward_sync_buffers=False)
-        self.averaged = swa_utils.AveragedModel(self.network)
+        self.gradients = gradients_of(self.network)
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        # Listed once: to walk through the modules of a network takes as long as a step of its average.
+        self.parameters, self.averages = list(self.network.parameters()), list(self.averaged.parameters())
         self.history: list[tuple[int, float, float]] = []
         self.times: list[float] = []  # elapsed at each row of the history
         self.optimiser = SOAP(self.network.parameters(), lr=recipe.learning_rate)
@@ -231,38 +215,34 @@ class _Training:
         chosen = torch.randint(len(self.fields), (self.recipe.batch,), generator=self.order)
         # Every process draws the same numbers and takes its share of them; shares may differ by one configuration.
         chosen = chosen.tensor_split(processes.count())[processes.number()].to(self.device)
-        share = len(chosen) / self.recipe.batch
-        fields, forces, weights = self.fields[chosen], self.forces[chosen], self.weights[chosen]
+        # Losses and gradients are averaged over the processes, which gives all configurations of the batch the same weight.
+        share = len(chosen) * processes.count() / self.recipe.batch
+        fields, forces, weights = self.fields[chosen], self.forces[chosen], share * self.weights[chosen]
         if self.network.augmented:
             fields, forces = augmented(fields, forces, self.order)
-        loss = (((self.predict(fields) - forces) ** 2).flatten(1).mean(1) * weights).mean() * share
-        value = float(processes.total(loss.detach()))
+        value = processes.mean(self.gradients(fields, forces, weights))
         if not math.isfinite(value):
             raise FloatingPointError(
                 f"the loss is not finite at step {self.step + 1}: use a smaller learning rate than {self.recipe.learning_rate}, "
                 "or, if training was resumed, delete the state it went on from"
             )
-        self.optimiser.zero_grad()
-        (loss * processes.count()).backward()  # gradients are averaged over the processes, not summed
-        nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
+        cut([weight.grad for weight in self.parameters if weight.grad is not None], CLIP)
         self.optimiser.step()
         self.schedule.step()
         window = AVERAGING * self.planned if self.recipe.patience is None else RECENT * self.step
-        decay = 1.0 - 1.0 / max(2.0, window)
-        self.averaged.multi_avg_fn = swa_utils.get_ema_multi_avg_fn(decay)
-        self.averaged.update_parameters(self.network)
+        with torch.no_grad():
+            torch._foreach_lerp_([*self.averages], [*self.parameters], 1.0 if self.step == 0 else 1.0 / max(2.0, window))
         self.step, self.since, self.loss = self.step + 1, self.since + 1, self.loss + value
 
     def validate(self) -> None:
         """Add a row to the history; keep the averaged weights if they are the best so far."""
-        smoothed = cast(ForceNetwork, self.averaged.module)
-        error = processes.from_first(lambda: relative_error(smoothed, self.validation))
+        error = processes.from_first(lambda: relative_error(self.averaged, self.validation))
         self.history.append((self.step, math.sqrt(self.loss / self.since), error))
         self.times.append(self.elapsed)
         self.loss, self.since = 0.0, 0
         if error < self.best_error:
             self.best_error, self.best_step = error, self.step
-            self.best = {name: value.detach().clone() for name, value in smoothed.state_dict().items()}
+            self.best = {name: value.detach().clone() for name, value in self.averaged.state_dict().items()}
 
     PARTS = ("network", "averaged", "optimiser", "schedule")
     VALUES = ("step", "best_step", "since", "history", "times", "best_error", "loss", "best", "elapsed")
@@ -322,6 +302,14 @@ def _saved(checkpoint: str | Path | None) -> dict | None:
     except DataError as error:
         log.info("%s cannot be resumed (%s): training starts afresh", Path(checkpoint).name, one_line(error))
         return None
+
+
+@torch.no_grad()
+def cut(gradients: list[torch.Tensor], limit: float) -> None:
+    """Shorten gradients, all by one factor, so that their norm, taken of all together, is at most ``limit``."""
+    norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+    if norm > limit:
+        torch._foreach_mul_(gradients, limit / norm)
 
 
 @torch.no_grad()

@@ -19,7 +19,8 @@ class SOAP(torch.optim.Optimizer):
     """Each weight, as the matrix (first axis, all others), is stepped by Adam in the eigenbasis of its gradients' covariances.
 
     The bases follow by one power iteration every ``every`` steps. The first step only collects. ``learning_rate`` as in Adam: the
-    size of a step of every coordinate.
+    size of a step of every coordinate. Weights of equal shape are stepped together, as one batch of matrices: a network has few
+    shapes and many small weights, each of which would cost more in calls than in arithmetic.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class SOAP(torch.optim.Optimizer):
         every: int = 10,
     ) -> None:
         super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "every": every})
+        self._stacks: list[_Stack] = []
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Take over a state that ``state_dict`` gave; raises ValueError where settings or shapes are others."""
@@ -39,64 +41,124 @@ class SOAP(torch.optim.Optimizer):
         if fixed != [{key: group[key] for key in ("betas", "eps", "every")} for group in state_dict["param_groups"]]:
             raise ValueError("the optimiser had other settings")
         for number, state in state_dict["state"].items():
-            sides = (parameters[number].flatten(1) if parameters[number].ndim > 1 else parameters[number].reshape(1, -1)).shape
-            shapes = {"mean": sides, "square": sides}
-            for side, length in zip(SIDES, sides, strict=True):
-                if 1 < length <= LARGEST:
-                    shapes |= {side: (length, length), f"{side} basis": (length, length)}
+            rows, columns = _sides(parameters[number])
+            shapes = {"mean": (rows, columns), "square": (rows, columns)}
+            for side in _rotated(rows, columns):
+                length = rows if side == "left" else columns
+                shapes |= {side: (length, length), f"{side} basis": (length, length)}
             found = {key: tuple(value.shape) for key, value in state.items() if isinstance(value, torch.Tensor)}
-            if found != {key: tuple(shape) for key, shape in shapes.items()} or not isinstance(state["step"], int):
+            if found != shapes or not isinstance(state["step"], int):
                 raise ValueError(f"the optimiser's state of parameter {number} has other shapes")
         super().load_state_dict(state_dict)
+        self._stacks = []
 
     @torch.no_grad()
     def step(self, closure=None) -> None:  # type: ignore[override]
         """One step of every parameter that has a gradient; ``closure`` is not supported."""
         if closure is not None:
             raise ValueError("SOAP takes no closure: compute the gradients, then call step()")
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._advance(parameter, parameter.grad, group)
+        ready = [parameter for group in self.param_groups for parameter in group["params"] if parameter.grad is not None]
+        stacked = {id(weight) for stack in self._stacks for weight in stack.weights}
+        if stacked != {id(weight) for weight in ready}:
+            self._stacks = self._stack()
+        for stack in self._stacks:
+            stack.advance()
 
-    def _advance(self, parameter: torch.Tensor, gradient: torch.Tensor, group: dict) -> None:
-        gradient = gradient.flatten(1) if parameter.ndim > 1 else gradient.reshape(1, -1)
-        state, (fast, slow) = self.state[parameter], group["betas"]
-        first = not state
+    def _stack(self) -> list[_Stack]:
+        """All weights that have a gradient, those together that have shape, place and number of steps in common."""
+        alike: dict[tuple, list[nn.Parameter]] = {}
+        for number, group in enumerate(self.param_groups):
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    key = (number, *_sides(weight), weight.dtype, weight.device, self.state[weight].get("step"))
+                    alike.setdefault(key, []).append(weight)
+        return [_Stack(weights, [self.state[w] for w in weights], self.param_groups[key[0]]) for key, weights in alike.items()]
+
+
+class _Stack:
+    """Weights of one shape and what SOAP knows of them, tensors (weight, rows, columns); ``states`` hold views of these.
+
+    So each weight keeps a state of its own, which is saved and checked as that of any optimiser.
+    """
+
+    def __init__(self, weights: list[nn.Parameter], states: list[dict], settings: dict) -> None:
+        self.weights, self.states, self.settings = weights, states, settings
+        self.shape = (len(weights), *_sides(weights[0]))
+        self.sides = _rotated(*self.shape[1:])
+        self.values: dict[str, torch.Tensor] = {}
+        for name in states[0]:
+            if name != "step":
+                self._keep(name, torch.stack([state[name] for state in states]))
+
+    def _keep(self, name: str, value: torch.Tensor) -> None:
+        # Contiguous, as ``torch.stack`` makes it of a saved state: the order of the numbers in memory decides how products round.
+        self.values[name] = value.contiguous()
+        for state, part in zip(self.states, self.values[name], strict=True):
+            state[name] = part
+
+    def advance(self) -> None:
+        """One step of all weights."""
+        (fast, slow), values = self.settings["betas"], self.values
+        gradient = torch.stack([weight.grad.reshape(self.shape[1:]) for weight in self.weights if weight.grad is not None])
+        first = not values
         if first:
-            state["step"] = 0
-            state["mean"], state["square"] = torch.zeros_like(gradient), torch.zeros_like(gradient)
-            for side, length in zip(SIDES, gradient.shape, strict=True):
-                if 1 < length <= LARGEST:
-                    state[side] = gradient.new_zeros(length, length)
-        for side, covariance in (("left", lambda: gradient @ gradient.T), ("right", lambda: gradient.T @ gradient)):
-            if side in state:
-                state[side].lerp_(covariance(), 1.0 - slow)
+            self._begin(gradient)
+        for side in self.sides:
+            covariance = gradient @ gradient.mT if side == "left" else gradient.mT @ gradient
+            values[side].lerp_(covariance, 1.0 - slow)
         if first:
-            for side in SIDES:
-                if side in state:
-                    state[f"{side} basis"] = _eigenvectors(state[side])
+            for side in self.sides:
+                self._keep(f"{side} basis", torch.stack([_eigenvectors(covariance) for covariance in values[side]]))
             return
-        state["step"] += 1
-        state["mean"].lerp_(gradient, 1.0 - fast)
-        rotated = _rotate(gradient, state)
-        state["square"].mul_(slow).addcmul_(rotated, rotated, value=1.0 - slow)
-        mean = _rotate(state["mean"], state) / (1.0 - fast ** state["step"])
-        scale = (state["square"] / (1.0 - slow ** state["step"])).sqrt() + group["eps"]
-        update = _rotate(mean / scale, state, back=True)
-        parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"])
-        if state["step"] % group["every"] == 0:
-            self._refresh(state)
+        for state in self.states:
+            state["step"] += 1
+        step = self.states[0]["step"]
+        values["mean"].lerp_(gradient, 1.0 - fast)
+        rotated = self._rotate(gradient)
+        values["square"].mul_(slow).addcmul_(rotated, rotated, value=1.0 - slow)
+        scale = (values["square"] / (1.0 - slow**step)).sqrt_().add_(self.settings["eps"])
+        update = self._rotate(self._rotate(values["mean"]) / scale, back=True)
+        size = -self.settings["lr"] / (1.0 - fast**step)
+        for weight, part in zip(self.weights, update, strict=True):
+            weight.add_(part.view(weight.shape), alpha=size)
+        if step % self.settings["every"] == 0:
+            self._refresh()
 
-    @staticmethod
-    def _refresh(state: dict) -> None:
-        for axis, side in enumerate(SIDES):
-            if side not in state:
-                continue
-            covariance, basis = state[side], state[f"{side} basis"]
-            order = torch.einsum("ij,ij->j", basis, covariance @ basis).argsort(descending=True)
-            state["square"] = state["square"].index_select(axis, order)
-            state[f"{side} basis"] = torch.linalg.qr(covariance @ basis[:, order]).Q
+    def _begin(self, gradient: torch.Tensor) -> None:
+        for state in self.states:
+            state["step"] = 0
+        for name in ("mean", "square"):
+            self._keep(name, torch.zeros_like(gradient))
+        for side in self.sides:
+            length = gradient.shape[1 + SIDES.index(side)]
+            self._keep(side, gradient.new_zeros(len(gradient), length, length))
+
+    def _refresh(self) -> None:
+        """One power iteration of every basis, which keeps the columns in the order of their eigenvalues."""
+        for side in self.sides:
+            covariance, basis = self.values[side], self.values[f"{side} basis"]
+            order = (basis * (covariance @ basis)).sum(dim=1).argsort(dim=1, descending=True)
+            along = order[:, :, None] if side == "left" else order[:, None, :]
+            self._keep("square", self.values["square"].take_along_dim(along, 1 + SIDES.index(side)))
+            self._keep(f"{side} basis", torch.linalg.qr(covariance @ basis.take_along_dim(order[:, None, :], 2)).Q)
+
+    def _rotate(self, matrices: torch.Tensor, back: bool = False) -> torch.Tensor:
+        left, right = self.values.get("left basis"), self.values.get("right basis")
+        if left is not None:
+            matrices = (left if back else left.mT) @ matrices
+        if right is not None:
+            matrices = matrices @ (right.mT if back else right)
+        return matrices
+
+
+def _sides(weight: torch.Tensor) -> tuple[int, int]:
+    """Rows and columns of a weight as a matrix."""
+    return (weight.shape[0], weight[0].numel()) if weight.ndim > 1 else (1, weight.numel())
+
+
+def _rotated(rows: int, columns: int) -> list[str]:
+    """The sides that have an eigenbasis."""
+    return [side for side, length in zip(SIDES, (rows, columns), strict=True) if 1 < length <= LARGEST]
 
 
 def _eigenvectors(covariance: torch.Tensor) -> torch.Tensor:
@@ -109,12 +171,3 @@ def _eigenvectors(covariance: torch.Tensor) -> torch.Tensor:
     if not whole:
         vectors = torch.linalg.eigh(covariance.double()).eigenvectors.to(covariance.dtype)
     return vectors.flip(1)
-
-
-def _rotate(matrix: torch.Tensor, state: dict, back: bool = False) -> torch.Tensor:
-    left, right = state.get("left basis"), state.get("right basis")
-    if left is not None:
-        matrix = (left if back else left.T) @ matrix
-    if right is not None:
-        matrix = matrix @ (right.T if back else right)
-    return matrix
