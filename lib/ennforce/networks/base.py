@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import ClassVar
@@ -88,6 +89,15 @@ class ForceNetwork(nn.Module, ABC):
     def expanded(self) -> nn.Module:
         """This network frozen and made fast for inference: a module from fields with their halo to forces."""
         return self.eval().requires_grad_(False)
+
+    def rescaled(self, of_fields: float, of_forces: float) -> ForceNetwork:
+        """The network whose forces are ``of_forces`` F(``of_fields`` * fields), with those F of this one: other scales."""
+        if of_fields == of_forces == 1.0:
+            return self
+        scaled = copy.deepcopy(self)
+        scaled.field_scale /= of_fields
+        scaled.force_scale *= of_forces
+        return scaled
 
     def describe(self) -> dict:
         return asdict(self.architecture)
