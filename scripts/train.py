@@ -48,11 +48,13 @@ def train(node: Node, device: str) -> None:
                 f"training.target to that, or start from another network (refine.start)"
             )
     target = f"forces_{training['target']}"
-    samples = Samples.select(dataset, "train", target=target)
+    samples, validation = (
+        Samples.select(dataset, split, target=target, inputs=architecture.inputs) for split in ("train", "validation")
+    )
     trained = fit(
         architecture,
         samples,
-        Samples.select(dataset, "validation", target=target),
+        validation,
         Recipe(
             steps=training["steps"], batch=training["batch"], learning_rate=training["learning_rate"],
             validate_every=training["validate_every"], seed=p["seed"], seconds=training["seconds"],

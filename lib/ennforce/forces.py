@@ -24,6 +24,7 @@ from ennforce.models import DensityMatrix, Hamiltonian, from_parameters
 from ennforce.networks import ForceNetwork
 from ennforce.networks.export import TiledNetwork, load_model, save_model
 from ennforce.networks.ranges import FieldRange
+from ennforce.symmetry import FieldType
 
 log = logging.getLogger("ennforce")
 LOOKS = 100  # calls on a GPU of which one looks at the fields
@@ -183,20 +184,21 @@ class NetworkForces:
     """Forces from a trained network: its electronic part plus the model's exact classical part, O(N).
 
     Works on any torus of even lengths not smaller than twice the receptive radius. ``trained`` is the lattice model of training
-    where that is not ``model``: the network then answers in units of ``model``, as both models' ``scaling`` says. The electronic
-    part never exceeds the ``largest_force`` of training, in these units. ``seen``: the fields of training, in its units; outside of
-    them a warning is logged, once, or, where ``strict``, ValueError raised by what computes forces. On a GPU, which must be waited
-    for, every ``LOOKS``-th call looks.
+    where that is not ``model``: the network then answers in units of ``model``, as both models' ``scaling`` says, and under its
+    ``conditions``, for which a network that takes some of them as inputs is folded (``extrapolate``: beyond its span too). The
+    electronic part never exceeds the ``largest_force`` of training, in these units. ``seen``: the fields of training, in its
+    units; outside of them a warning is logged, once, or, where ``strict``, ValueError raised by what computes forces. On a GPU,
+    which must be waited for, every ``LOOKS``-th call looks.
     On a ``device`` other than the processor, fields may be tensors there, and then forces are too.
     """
 
     def __init__(
         self, network: ForceNetwork, model: Hamiltonian, target: str = "electronic", device: str | torch.device = "cpu",
-        trained: Hamiltonian | None = None, seen: FieldRange | None = None, strict: bool = False,
+        trained: Hamiltonian | None = None, seen: FieldRange | None = None, strict: bool = False, extrapolate: bool = False,
     ) -> None:  # fmt: skip
-        field_type = str(model.field_type)
-        architecture = network.architecture
-        if (architecture.lattice, architecture.field_type) != (model.lattice.name, field_type):
+        field_type, architecture = str(model.field_type), network.architecture
+        known = {field_type, _of_both_signs(field_type)} if "chemical_potential" in architecture.inputs else {field_type}
+        if architecture.lattice != model.lattice.name or architecture.field_type not in known:
             raise ValueError(
                 f"the network carries a {architecture.field_type} field on the {architecture.lattice} lattice, but the model has "
                 f"{field_type} on the {model.lattice.name} lattice: load a network trained for this model"
@@ -209,14 +211,24 @@ class NetworkForces:
         of_fields, of_forces = both[0].relative_to(both[1]) if both[0] and both[1] else (1.0, 1.0)
         self.seen = None if seen is None else seen.scaled(1.0 / of_fields)
         self._largest = abs(of_forces) * self._origin.largest_force
-        scaled = network.rescaled(of_fields, of_forces)
+        self._extrapolate = extrapolate
+        scaled = network.at(model.conditions, extrapolate).rescaled(of_fields, of_forces)
         self.field_scale = abs(float(scaled.field_scale))  # the rms field of the training data
         self.network = TiledNetwork(scaled, device)
 
     def __reduce__(self) -> tuple:
         """Copies and pickles hold the weights; what was made of them for this machine, a compiled kernel, is made anew."""
-        made_of = self._trained, self.model, self.target, self.network.device, self._origin, self._seen, self.strict
-        return type(self), made_of
+        given = (
+            self._trained,
+            self.model,
+            self.target,
+            self.network.device,
+            self._origin,
+            self._seen,
+            self.strict,
+            self._extrapolate,
+        )
+        return type(self), given
 
     def save(self, folder: str | Path) -> None:
         """Write the network and the model it was trained for, for ``load``; what was in the folder before is replaced."""
@@ -240,7 +252,8 @@ class NetworkForces:
             return cls(network, trained, target, device, seen=facts["seen"], strict=strict)
         whole = target == "electronic" and model.scaling is not None and trained.scaling is not None
         wanted, known = (_electrons(m, whole) for m in (model, trained))
-        differing = [key for key in sorted(wanted | known) if not _equal(wanted.get(key), known.get(key))]
+        free = {*network.architecture.inputs, *(("temperature",) if "electron_temperature" in network.architecture.inputs else ())}
+        differing = [k for k in sorted((wanted | known).keys() - free) if not _equal(wanted.get(k), known.get(k))]
         if differing and not extrapolate:
             given = ", ".join(f"{key} = {known.get(key)} (not {wanted.get(key)})" for key in differing)
             units = ", energies in units of their scaling" if whole else ""
@@ -250,7 +263,7 @@ class NetworkForces:
             )
         if target == "total" and differing:
             raise ValueError(f"{folder} learned the total force of another model, which cannot be split: train on electronic ones")
-        return cls(network, model, target, device, trained, facts["seen"], strict)
+        return cls(network, model, target, device, trained, facts["seen"], strict, extrapolate)
 
     def forces(self, fields: Fields) -> Fields:
         """Total force, float64, shape of ``fields``, which end in a torus.
@@ -345,6 +358,11 @@ def _electrons(model: Hamiltonian, scaled: bool) -> dict:
     """All that a network's electronic force depends on beside its fields; every setting of the model where not ``scaled``."""
     values = model.conditions if scaled else model.parameters()
     return {**values, "name": type(model).__name__.lower(), "lattice": model.lattice.name}
+
+
+def _of_both_signs(field_type: str) -> str:
+    """The type of a field under less symmetry: away from half filling, no sign of it is like the other."""
+    return str(FieldType(tuple(term._replace(parity=1) for term in FieldType.parse(field_type).terms)))
 
 
 def _equal(one: object, other: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -20,8 +21,9 @@ class Architecture:
 
     ``kind``: a key of ``networks.KINDS``. ``first_radius`` and ``radius``: stencil reach of the first and the other layers.
     ``mixed``: odd and even hidden features, else odd alone. ``separable``: convolutions in two steps, stencils and then channels.
-    ``wide``: learned stencils of radius ``wide_radius`` beside those of the first layer. ``field_type`` is kept in one spelling,
-    "1xA1e" for "A1e"; raises ValueError where ``FieldType.parse`` does not know it.
+    ``wide``: learned stencils of radius ``wide_radius`` beside those of the first layer. ``inputs``: names of the electrons'
+    conditions (``Hamiltonian.conditions``) that the network is told. ``field_type`` is kept in one spelling, "1xA1e" for "A1e";
+    raises ValueError where ``FieldType.parse`` does not know it.
     """
 
     kind: str = "enn"
@@ -35,8 +37,10 @@ class Architecture:
     separable: bool = False
     wide: int = 0
     wide_radius: int = 10
+    inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(self.inputs))
         object.__setattr__(self, "field_type", str(FieldType.parse(self.field_type)))
 
 
@@ -89,6 +93,10 @@ class ForceNetwork(nn.Module, ABC):
     def expanded(self) -> nn.Module:
         """This network frozen and made fast for inference: a module from fields with their halo to forces."""
         return self.eval().requires_grad_(False)
+
+    def at(self, conditions: Mapping[str, float | None], beyond: bool = False) -> ForceNetwork:
+        """The network for electrons under these conditions: itself, where it has no ``inputs``."""
+        return self
 
     def rescaled(self, of_fields: float, of_forces: float) -> ForceNetwork:
         """The network whose forces are ``of_forces`` F(``of_fields`` * fields), with those F of this one: other scales."""

@@ -67,6 +67,7 @@ class Described(BaseModel):
     separable: bool
     wide: Annotated[int, Field(ge=0, le=16)] = 0  # models saved before there were far stencils do not name them
     wide_radius: Annotated[int, Field(ge=1, le=24)] = 10
+    inputs: Annotated[list[Text], Field(max_length=4)] = []
 
 
 class Description(BaseModel):

@@ -21,6 +21,7 @@ from torch.optim import swa_utils
 from ennforce import processes
 from ennforce.io import DataError, one_line, write_atomically
 from ennforce.networks import Architecture, ForceNetwork, build
+from ennforce.networks.conditioned import ConditionedNetwork
 from ennforce.networks.tensors import alike, read_tensors, write_tensors
 from ennforce.training.augmentation import augmented
 from ennforce.training.dataset import Samples
@@ -138,8 +139,8 @@ class _OnTorus(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, fields: torch.Tensor) -> torch.Tensor:
-        return self.network.on_torus(fields)
+    def forward(self, fields: torch.Tensor, *conditions: torch.Tensor) -> torch.Tensor:
+        return self.network.on_torus(fields, *conditions)
 
 
 class _Training:
@@ -165,13 +166,16 @@ class _Training:
         self.forces = torch.as_tensor(training.forces, device=device)
         self.weights = torch.as_tensor(training.weights(), dtype=self.forces.dtype, device=device)
         self.network = build(architecture, float(training.fields.std()), float(training.forces.std())).to(device)
+        self.conditions = None if training.conditions is None else torch.as_tensor(training.conditions, device=device)
         if start is None:
             self.network.calibrate(self.fields)
+            if self.conditions is not None:
+                cast(ConditionedNetwork, self.network).span(self.conditions)
         else:
             self.network.load_state_dict(start.state_dict())
         self.step = self.best_step = self.since = 0
         self.elapsed = 0.0  # seconds of CPU time spent on steps; validation does not count
-        self.predict: Callable[[torch.Tensor], torch.Tensor] = self.network.on_torus
+        self.predict: Callable[..., torch.Tensor] = self.network.on_torus
         if processes.count() > 1:
             # Said of filters with one input channel, too small to matter.
             warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
@@ -235,7 +239,8 @@ class _Training:
         fields, forces, weights = self.fields[chosen], self.forces[chosen], self.weights[chosen]
         if self.network.augmented:
             fields, forces = augmented(fields, forces, self.order)
-        loss = (((self.predict(fields) - forces) ** 2).flatten(1).mean(1) * weights).mean() * share
+        told = () if self.conditions is None else (self.conditions[chosen],)
+        loss = (((self.predict(fields, *told) - forces) ** 2).flatten(1).mean(1) * weights).mean() * share
         value = float(processes.total(loss.detach()))
         if not math.isfinite(value):
             raise FloatingPointError(
@@ -325,18 +330,17 @@ def _saved(checkpoint: str | Path | None) -> dict | None:
 
 
 @torch.no_grad()
-def predict(network: ForceNetwork, fields: np.ndarray, batch: int = 8) -> np.ndarray:
-    """Predicted target forces of (sample, component, Ly, Lx) fields."""
+def predict(network: ForceNetwork, fields: np.ndarray, conditions: np.ndarray | None = None, batch: int = 8) -> np.ndarray:
+    """Predicted target forces of (sample, component, Ly, Lx) fields, of electrons under conditions (sample, inputs)."""
     device = next(network.parameters()).device
-    parts = [
-        network.on_torus(torch.as_tensor(fields[n : n + batch], device=device)).cpu().numpy() for n in range(0, len(fields), batch)
-    ]
+    given = [torch.as_tensor(values, device=device) for values in (fields, conditions) if values is not None]
+    parts = [network.on_torus(*some).cpu().numpy() for some in zip(*(values.split(batch) for values in given), strict=True)]
     return np.concatenate(parts)
 
 
 def relative_error(network: ForceNetwork, samples: Samples) -> float:
     """The measure that training makes small: root mean square over configurations of error by rms force (``Samples.weights``)."""
-    residual = (predict(network, samples.fields) - samples.forces).astype(float)
+    residual = (predict(network, samples.fields, samples.conditions) - samples.forces).astype(float)
     return float(np.sqrt(np.mean((residual**2).reshape(len(samples), -1).mean(axis=1) * samples.weights())))
 
 
