@@ -212,9 +212,9 @@ class NetworkForces:
         self.seen = None if seen is None else seen.scaled(1.0 / of_fields)
         self._largest = abs(of_forces) * self._origin.largest_force
         self._extrapolate = extrapolate
-        scaled = network.at(model.conditions, extrapolate).rescaled(of_fields, of_forces)
-        self.field_scale = abs(float(scaled.field_scale))  # the rms field of the training data
-        self.network = TiledNetwork(scaled, device)
+        self._scaled = network.at(model.conditions, extrapolate).rescaled(of_fields, of_forces)
+        self.field_scale = abs(float(self._scaled.field_scale))  # the rms field of the training data
+        self.network = TiledNetwork(self._scaled, device)
 
     def __reduce__(self) -> tuple:
         """Copies and pickles hold the weights; what was made of them for this machine, a compiled kernel, is made anew."""
@@ -234,6 +234,15 @@ class NetworkForces:
         """Write the network and the model it was trained for, for ``load``; what was in the folder before is replaced."""
         seen = None if self._seen is None else asdict(self._seen)
         save_model(folder, self._trained, {"model": self._origin.parameters(), "target": self.target, "seen": seen})
+
+    def folded(self) -> NetworkForces:
+        """The same forces from a plain network of ``model`` itself: saved, it is read as one that was trained for this model.
+
+        Raises ValueError where the network is used beyond what it knows, and where it lacks a symmetry that the model has.
+        """
+        if self._extrapolate:
+            raise ValueError("a network that is used beyond what it knows is none of this model: load it without extrapolate=True")
+        return NetworkForces(self._scaled, self.model, self.target, self.network.device, seen=self.seen, strict=self.strict)
 
     @classmethod
     def load(

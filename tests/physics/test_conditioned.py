@@ -16,6 +16,7 @@ from ennforce.networks import Architecture, EquivariantNetwork, build
 from ennforce.networks.equivariance import assert_equivariant
 from ennforce.networks.export import load_model
 from ennforce.networks.native import NativeNetwork, native
+from ennforce.networks.ranges import FieldRange
 from ennforce.symmetry import FieldType
 from ennforce.training.dataset import Samples, conditions_of, configurations
 from ennforce.training.loop import Recipe, fit, relative_error
@@ -131,6 +132,21 @@ def test_a_saved_network_serves_every_temperature_and_coupling(model, unit, tmp_
     with pytest.raises(ValueError, match=r"was trained for chemical_potential = 0.0 \(not 0.1\)|carries a 1xA1o field"):
         NetworkForces.load(tmp_path, Holstein(SQUARE, temperature=0.1, chemical_potential=0.1))
     NetworkForces.load(tmp_path, Holstein(SQUARE, temperature=0.5), extrapolate=True)
+
+
+def test_folded_it_is_saved_as_a_plain_network_of_the_model_at_hand(tmp_path):
+    network, _ = told()
+    fields = fields_for(network).numpy()[:, 0].astype(float)
+    NetworkForces(network, MODEL, seen=FieldRange(0.1, 1.0, 4.0)).save(tmp_path / "one")
+    other = Holstein(SQUARE, temperature=0.05, g=3.0, K=2.0)
+    forces = NetworkForces.load(tmp_path / "one", other)
+    forces.folded().save(tmp_path / "own")
+    own = NetworkForces.load(tmp_path / "own")
+    assert (own.model, own.seen) == (other, FieldRange(0.05, 0.5, 2.0)) and not load_model(tmp_path / "own")[0].architecture.inputs
+    np.testing.assert_array_equal(own.forces(fields), forces.forces(fields))
+    beyond = NetworkForces.load(tmp_path / "one", Holstein(SQUARE, temperature=0.5), extrapolate=True)
+    with pytest.raises(ValueError, match="used beyond what it knows is none of this model"):
+        beyond.folded()
 
 
 def test_a_network_told_the_chemical_potential_serves_half_filling_too(tmp_path):

@@ -13,7 +13,7 @@ from torch import nn
 from ennforce.networks.base import Architecture, ForceNetwork
 
 ORDER = 2  # of the polynomials, in all inputs together
-GAIN = 0.3  # of the changes: steps of the optimiser, which are as large for every weight, then still add up to small ones
+GAIN = 0.1  # of the changes: the optimiser steps all weights alike, and three sets of them would overshoot together
 LOGARITHMIC = ("electron_temperature",)  # a metal answers as ln(t / T)
 ROUNDING = 1e-5  # of the span, within which its border is met
 
