@@ -26,8 +26,9 @@ CROP = 16  # least side of the torus on which all derivatives of the force are t
 
 def main(node: Node) -> None:
     folder = Path(node.input["model"]).parent
-    network, facts = load_model(folder)
+    told, facts = load_model(folder)
     model = from_parameters(facts["model"])
+    network = told.at(model.conditions)
     forces = NetworkForces(network, model, facts["target"])
     dataset = read_dataset(node.input["dataset"], ["fields", "forces_electronic", "split"])
     metrics: dict = {

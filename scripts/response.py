@@ -21,7 +21,8 @@ def main(node: Node) -> None:
     folder = Path(node.input["model"]).parent
     model = from_parameters(p["model"])
     shape, far = model.lattice.shape, distances(model.lattice.shape)
-    network, facts = load_model(folder)
+    told, facts = load_model(folder)
+    network = told.at(model.conditions)
     exact, learned = bare_response(model)[0, 0], network_response(network, shape)
     if facts["target"] == "total":  # what it learned holds the elastic force, which is linear
         impulse = np.zeros(shape)

@@ -1,6 +1,7 @@
 """Train a network, or train one further; resumes after a kill."""
 
 import platform
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ennforce.io import attribute, file_digest, provenance, read_dataset, write_
 from ennforce.models import from_parameters
 from ennforce.networks import Architecture, build, register
 from ennforce.networks.export import load_model, save_model
+from ennforce.networks.ranges import FieldRange
 from ennforce.training.dataset import Samples, nested_subset, with_total_force
 from ennforce.training.loop import Recipe, fit
 from ennforce.workflow import Node, run_node
@@ -47,10 +49,13 @@ def train(node: Node, device: str) -> None:
                 f"training.target to that, or start from another network (refine.start)"
             )
     target = f"forces_{training['target']}"
+    samples, validation = (
+        Samples.select(dataset, split, target=target, inputs=architecture.inputs) for split in ("train", "validation")
+    )
     trained = fit(
         architecture,
-        Samples.select(dataset, "train", target=target),
-        Samples.select(dataset, "validation", target=target),
+        samples,
+        validation,
         Recipe(
             steps=training["steps"], batch=training["batch"], learning_rate=training["learning_rate"],
             validate_every=training["validate_every"], seed=p["seed"], seconds=training["seconds"],
@@ -83,6 +88,7 @@ def train(node: Node, device: str) -> None:
         "parameters": sum(weight.numel() for weight in trained.network.parameters()),
         "dataset": file_digest(node.input["dataset"]),
         "history": file_digest(node.output["history"]),
+        "seen": asdict(FieldRange.of(samples.fields)),
         "field_range": [float(dataset["fields"].min()), float(dataset["fields"].max())],
         "size": list(model.lattice.shape),
         # Random configurations alone know none.

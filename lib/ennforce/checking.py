@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import fields as fields_of
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +25,8 @@ def check_model(model: Hamiltonian, seed: int = 0) -> None:
     """Try a model on a small torus with random fields, by exact diagonalisation; a second or less.
 
     Raises ValueError, in one line, where H_e is not Hermitian, a force is not minus the gradient of the energy,
-    or the electronic force does not transform as ``field_type`` under the point group, the internal symmetries and translations.
+    the electronic force does not transform as ``field_type`` under the point group, the internal symmetries and translations, or it
+    changes with a setting that, by its ``scaling``, the electrons do not see.
     """
     lattice = model.lattice
     small = replace(model, filling=None).resized(*[SIDES[lattice.dimension]] * lattice.dimension)
@@ -39,6 +44,7 @@ def check_model(model: Hamiltonian, seed: int = 0) -> None:
     exact = ExactForces(small)
     _check_gradient(exact, fields, name, rng)
     _check_symmetry(exact, fields, name, seed)
+    _check_scaling(small, fields, name)
 
 
 def _check_gradient(exact: ExactForces, fields: np.ndarray, name: str, rng: np.random.Generator) -> None:
@@ -74,3 +80,36 @@ def _check_symmetry(exact: ExactForces, fields: np.ndarray, name: str, seed: int
             f"{name}: the electronic force does not transform as field_type = {model.field_type}, it is off by {error:.2g} of its "
             f"rms: choose the type that the Hamiltonian really has"
         )
+
+
+def _check_scaling(model: Hamiltonian, fields: np.ndarray, name: str) -> None:
+    """Change every setting in turn: electrons that are the same by what ``scaling`` states must give the same scaled forces."""
+    if model.scaling is None:
+        return
+    energies = {"temperature", "chemical_potential", *model.scaling.ratios}
+    values = ((field.name, getattr(model, field.name)) for field in fields_of(model))
+    settings: dict[str, Any] = {key: value for key, value in values if isinstance(value, (int, float)) and value is not True}
+    expected = ExactForces(model).electronic_forces(fields)
+    for changed in sorted(settings.keys() - energies):
+        try:
+            other = replace(model, **{changed: 1.1 * settings[changed] + (0.0 if settings[changed] else 1e-3)})
+            if other.scaling is None:
+                continue
+            unit = other.scaling.energy / model.scaling.energy
+            other = replace(other, **{key: unit * settings[key] for key in energies & settings.keys()})
+        except ValueError:  # beyond the bounds of the model
+            continue
+        if other.scaling is None or not _equal(other.scaling.ratios, model.scaling.ratios):
+            continue
+        of_fields, of_forces = model.scaling.relative_to(other.scaling)
+        found = of_forces * ExactForces(other).electronic_forces(of_fields * fields)
+        if abs(found - expected).max() > TOLERANCE * abs(expected).max():
+            raise ValueError(
+                f"{name}.scaling does not hold: with another {changed}, which it says only scales, the electrons' forces change: "
+                f"name it among the energies of Scaling.of, or state no scaling"
+            )
+
+
+def _equal(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether two sets of numbers are, to rounding."""
+    return one.keys() == other.keys() and all(math.isclose(value, other[key], rel_tol=1e-9) for key, value in one.items())

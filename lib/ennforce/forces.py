@@ -5,6 +5,8 @@ Every maker returns the *total* force F = electronic + classical, in the shape o
 
 from __future__ import annotations
 
+import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict
@@ -21,7 +23,11 @@ from ennforce.electrons.tuning import cheapest
 from ennforce.models import DensityMatrix, Hamiltonian, from_parameters
 from ennforce.networks import ForceNetwork
 from ennforce.networks.export import TiledNetwork, load_model, save_model
+from ennforce.networks.ranges import FieldRange
+from ennforce.symmetry import FieldType
 
+log = logging.getLogger("ennforce")
+LOOKS = 100  # calls on a GPU of which one looks at the fields
 Fields: TypeAlias = Any  # an array, or a tensor on any device
 
 
@@ -177,64 +183,96 @@ class LocalForces(_ElectronicForces):
 class NetworkForces:
     """Forces from a trained network: its electronic part plus the model's exact classical part, O(N).
 
-    Works on any torus of even lengths not smaller than twice the receptive radius; ``model`` is the lattice model of training. The
-    electronic part never exceeds the ``largest_force`` of the model of training.
+    Works on any torus of even lengths not smaller than twice the receptive radius. ``trained`` is the lattice model of training
+    where that is not ``model``: the network then answers in units of ``model``, as both models' ``scaling`` says, and under its
+    ``conditions``, for which a network that takes some of them as inputs is folded (``extrapolate``: beyond its span too). The
+    electronic part never exceeds the ``largest_force`` of training, in these units. ``seen``: the fields of training, in its
+    units; outside of them a warning is logged, once, or, where ``strict``, ValueError raised by what computes forces. On a GPU,
+    which must be waited for, every ``LOOKS``-th call looks.
     On a ``device`` other than the processor, fields may be tensors there, and then forces are too.
     """
 
     def __init__(
-        self, network: ForceNetwork, model: Hamiltonian, target: str = "electronic", device: str | torch.device = "cpu"
-    ) -> None:
-        field_type = str(model.field_type)
-        trained = network.architecture
-        if (trained.lattice, trained.field_type) != (model.lattice.name, field_type):
+        self, network: ForceNetwork, model: Hamiltonian, target: str = "electronic", device: str | torch.device = "cpu",
+        trained: Hamiltonian | None = None, seen: FieldRange | None = None, strict: bool = False, extrapolate: bool = False,
+    ) -> None:  # fmt: skip
+        field_type, architecture = str(model.field_type), network.architecture
+        known = {field_type, _of_both_signs(field_type)} if "chemical_potential" in architecture.inputs else {field_type}
+        if architecture.lattice != model.lattice.name or architecture.field_type not in known:
             raise ValueError(
-                f"the network carries a {trained.field_type} field on the {trained.lattice} lattice, but the model has "
+                f"the network carries a {architecture.field_type} field on the {architecture.lattice} lattice, but the model has "
                 f"{field_type} on the {model.lattice.name} lattice: load a network trained for this model"
             )
-        self.model, self.target, self._origin = model, target, model  # the origin: the model of training
-        self._trained = network
-        self.network = TiledNetwork(network, device)
+        self.model, self.target, self.strict = model, target, strict
+        self._origin = trained or model
+        self._trained, self._seen = network, seen
+        self._calls, self._told = 0, False
+        both = model.scaling, self._origin.scaling
+        of_fields, of_forces = both[0].relative_to(both[1]) if both[0] and both[1] else (1.0, 1.0)
+        self.seen = None if seen is None else seen.scaled(1.0 / of_fields)
+        self._largest = abs(of_forces) * self._origin.largest_force
+        self._extrapolate = extrapolate
+        self._scaled = network.at(model.conditions, extrapolate).rescaled(of_fields, of_forces)
+        self.field_scale = abs(float(self._scaled.field_scale))  # the rms field of the training data
+        self.network = TiledNetwork(self._scaled, device)
 
     def __reduce__(self) -> tuple:
         """Copies and pickles hold the weights; what was made of them for this machine, a compiled kernel, is made anew."""
-        return type(self), (self._trained, self.model, self.target, self.network.device), {"_origin": self._origin}
-
-    @property
-    def field_scale(self) -> float:
-        """The rms field of the training data."""
-        return float(self._trained.field_scale)
+        given = (
+            self._trained,
+            self.model,
+            self.target,
+            self.network.device,
+            self._origin,
+            self._seen,
+            self.strict,
+            self._extrapolate,
+        )
+        return type(self), given
 
     def save(self, folder: str | Path) -> None:
         """Write the network and the model it was trained for, for ``load``; what was in the folder before is replaced."""
-        save_model(folder, self._trained, {"model": self._origin.parameters(), "target": self.target})
+        seen = None if self._seen is None else asdict(self._seen)
+        save_model(folder, self._trained, {"model": self._origin.parameters(), "target": self.target, "seen": seen})
+
+    def folded(self) -> NetworkForces:
+        """The same forces from a plain network of ``model`` itself: saved, it is read as one that was trained for this model.
+
+        Raises ValueError where the network is used beyond what it knows, and where it lacks a symmetry that the model has.
+        """
+        if self._extrapolate:
+            raise ValueError("a network that is used beyond what it knows is none of this model: load it without extrapolate=True")
+        return NetworkForces(self._scaled, self.model, self.target, self.network.device, seen=self.seen, strict=self.strict)
 
     @classmethod
     def load(
-        cls, folder: str | Path, model: Hamiltonian | None = None, *, extrapolate: bool = False, device: str = "cpu"
-    ) -> NetworkForces:
-        """From a model's folder, for the parameters it was trained for; raises ValueError where ``model`` has others.
+        cls, folder: str | Path, model: Hamiltonian | None = None, *, extrapolate: bool = False, strict: bool = False,
+        device: str = "cpu",
+    ) -> NetworkForces:  # fmt: skip
+        """From a model's folder, for the electrons it was trained for; raises ValueError where those of ``model`` are others.
 
-        With ``extrapolate`` it is used nevertheless, with the classical forces of ``model``; another lattice or field type is
+        Whatever is only the lattice's may differ, and couplings as far as a model states its ``scaling``. With ``extrapolate`` the
+        network is used nevertheless, with the classical forces of ``model``; another lattice or field type is
         refused even then. A network for a class of your own is loaded with a model of that class.
         """
         network, facts = load_model(folder, model)
-        trained = from_parameters(facts["model"], model)
+        trained, target = from_parameters(facts["model"], model), facts["target"]
         if model is None:
-            return cls(network, trained, facts["target"], device)
-        wanted, known = ({**m.parameters(), "lattice": m.lattice.name} for m in (model, trained))
-        differing = [key for key in sorted(wanted | known) if wanted.get(key) != known.get(key)]
+            return cls(network, trained, target, device, seen=facts["seen"], strict=strict)
+        whole = target == "electronic" and model.scaling is not None and trained.scaling is not None
+        wanted, known = (_electrons(m, whole) for m in (model, trained))
+        free = {*network.architecture.inputs, *(("temperature",) if "electron_temperature" in network.architecture.inputs else ())}
+        differing = [k for k in sorted((wanted | known).keys() - free) if not _equal(wanted.get(k), known.get(k))]
         if differing and not extrapolate:
             given = ", ".join(f"{key} = {known.get(key)} (not {wanted.get(key)})" for key in differing)
+            units = ", energies in units of their scaling" if whole else ""
             raise ValueError(
-                f"{folder} was trained for {given}: train a network for this model, or use it beyond what it knows "
+                f"{folder} was trained for {given}{units}: train a network for this model, or use it beyond what it knows "
                 f"with extrapolate=True"
             )
-        if facts["target"] == "total" and differing:
+        if target == "total" and differing:
             raise ValueError(f"{folder} learned the total force of another model, which cannot be split: train on electronic ones")
-        forces = cls(network, model, facts["target"], device)
-        forces._origin = trained
-        return forces
+        return cls(network, model, target, device, trained, facts["seen"], strict, extrapolate)
 
     def forces(self, fields: Fields) -> Fields:
         """Total force, float64, shape of ``fields``, which end in a torus.
@@ -262,15 +300,17 @@ class NetworkForces:
             fields = np.require(fields, float, ["C", "W"])  # torch takes no views that run backwards, and warns of read-only ones
         tensor = torch.as_tensor(fields, dtype=torch.float64, device=self.network.device)
         self._check(tensor)
+        batch = tensor.reshape(-1, self.model.components, *self._torus(tensor))
+        self._look(batch)
         with torch.no_grad():
-            forces = self.network.on_torus(tensor.reshape(-1, self.model.components, *self._torus(tensor))).reshape(tensor.shape)
+            forces = self.network.on_torus(batch).reshape(tensor.shape)
         # Only the processor answers at once: a GPU would be waited for.
         if forces.device.type == "cpu" and not torch.isfinite(forces).all():
             raise ValueError(
                 f"the network overflows on fields up to {float(tensor.abs().max()):.3g}, far beyond those it was trained on: use "
                 f"smaller fields, or ExactForces"
             )
-        if self.target == "electronic" and self._origin.largest_force < np.inf:
+        if self.target == "electronic" and self._largest < np.inf:
             self._bound(forces)
         return (forces, tensor) if isinstance(fields, torch.Tensor) else (forces.cpu().numpy(), tensor.cpu().numpy())
 
@@ -279,7 +319,7 @@ class NetworkForces:
 
         By length, so that every symmetry is kept.
         """
-        largest, axis = self._origin.largest_force, -1 - self.model.lattice.dimension
+        largest, axis = self._largest, -1 - self.model.lattice.dimension
         if self.model.components == 1:
             forces.clamp_(-largest, largest)
         else:
@@ -307,3 +347,35 @@ class NetworkForces:
         # On a GPU this question would wait for the device in every step: the dynamics asks it now and then.
         if fields.device.type == "cpu" and not torch.isfinite(fields).all():
             raise ValueError(f"{int((~torch.isfinite(fields)).sum())} field values are NaN or infinite: no force exists there")
+
+    def _look(self, fields: torch.Tensor) -> None:
+        """Say, or where ``strict`` raise, that fields (batch, component, *lattice) are outside of those of training."""
+        if self.seen is None or self._told:
+            return
+        self._calls += 1
+        if fields.device.type != "cpu" and self._calls % LOOKS != 1:
+            return
+        if (complaint := self.seen.complaint(fields)) is None:
+            return
+        if self.strict:
+            raise ValueError(f"{complaint}: train on such fields, or leave strict out and audit the forces")
+        self._told = True
+        log.warning("%s: its forces there are guesses, which an audit measures and CorrectedForces mend", complaint)
+
+
+def _electrons(model: Hamiltonian, scaled: bool) -> dict:
+    """All that a network's electronic force depends on beside its fields; every setting of the model where not ``scaled``."""
+    values = model.conditions if scaled else model.parameters()
+    return {**values, "name": type(model).__name__.lower(), "lattice": model.lattice.name}
+
+
+def _of_both_signs(field_type: str) -> str:
+    """The type of a field under less symmetry: away from half filling, no sign of it is like the other."""
+    return str(FieldType(tuple(term._replace(parity=1) for term in FieldType.parse(field_type).terms)))
+
+
+def _equal(one: object, other: object) -> bool:
+    """Whether two settings are; of ratios to rounding."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9)
+    return one == other

@@ -1,12 +1,13 @@
 """A model of a user's own, outside the package: two displacements per site, hops to second neighbours, a quartic elastic energy."""
 
+import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from ennforce.models import Blocks, DensityMatrix, FieldSpace, Hamiltonian, OrderParameter, Real, Uniform
+from ennforce.models import Blocks, DensityMatrix, FieldSpace, Hamiltonian, OrderParameter, Real, Scaling, Uniform
 from ennforce.symmetry import FieldType
 
 
@@ -38,6 +39,10 @@ class Quartic(Hamiltonian):
     @property
     def stiffest(self) -> float:
         return self.K + 3.0 * self.B  # at |u| = 1
+
+    @property
+    def scaling(self) -> Scaling | None:
+        return Scaling.of(self.t, math.sqrt(max(self.g * self.t, 0.0)), s=self.s)  # the electrons see g u^2 / t
 
     def _second(self) -> list[tuple[int, ...]]:
         return [shift for shift in self.lattice.shells(3)[2] if shift > tuple(-s for s in shift)]

@@ -56,10 +56,11 @@ def test_a_model_of_a_kind_that_is_not_here_is_refused_in_one_line(own_kind, mon
 
 @dataclass(frozen=True)
 class Quartic(Holstein):
-    """A model of a user: Holstein's with an elastic energy b Q^4 / 4 more."""
+    """A model of a user: Holstein's with an elastic energy b Q^4 / 4 more, which does not say how it scales."""
 
     _: KW_ONLY
     b: float = 0.1
+    scaling = None
 
     def classical_forces(self, fields):
         return super().classical_forces(fields) - self.b * fields**3

@@ -10,7 +10,7 @@ from ennforce import figures
 from ennforce.checking import check_model
 from ennforce.config import ConfigError, load_study
 from ennforce.lattice import Lattice
-from ennforce.models import MODELS, Holstein, Kondo, Peierls, Sphere, from_parameters, register
+from ennforce.models import MODELS, Holstein, Kondo, Peierls, Scaling, Sphere, from_parameters, register
 from ennforce.symmetry import FieldType
 
 OWN = Path(__file__).parents[1] / "models" / "quartic.py"
@@ -188,7 +188,19 @@ class TooMany(Holstein):
         return FieldType.parse("Ee")
 
 
+@dataclass(frozen=True)
+class Unscaled(Holstein):
+    """Said to depend on Q alone, whatever g is."""
+
+    @property
+    def scaling(self) -> Scaling | None:
+        return Scaling.of(self.t, self.t)
+
+
 def test_a_model_that_is_not_what_it_says_is_told_so():
+    with pytest.raises(ValueError, match=r"Unscaled.scaling does not hold: with another g, .*: name it among") as caught:
+        check_model(Unscaled(TORI["square"], temperature=0.3))
+    assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="minus the gradient of the energy"):
         check_model(Skewed(TORI["square"], temperature=0.3))
     with pytest.raises(ValueError, match="does not transform as field_type"):

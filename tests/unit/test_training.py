@@ -358,14 +358,14 @@ def test_forces_do_not_depend_on_the_tiling(tile):
 
 
 def test_a_model_of_other_couplings_is_refused_and_says_which(folder):
-    with pytest.raises(ValueError, match=r"was trained for g = 1.5 \(not 2.0\)"):
-        NetworkForces.load(folder, Holstein(Lattice.square(8, 8), temperature=0.1, g=2.0))
+    with pytest.raises(ValueError, match=r"was trained for electron_temperature = 0.1 \(not 0.05\), energies in units of"):
+        NetworkForces.load(folder, Holstein(Lattice.square(8, 8), temperature=0.1, t=2.0))
     with pytest.raises(ValueError, match=r"lattice = square \(not triangular\)"):
         NetworkForces.load(folder, Holstein(Lattice.triangular(8, 8), temperature=0.1))
 
 
 def test_an_explicit_override_uses_a_model_beyond_its_training(folder):
-    other = Holstein(Lattice.square(8, 8), temperature=0.1, g=2.0, K=0.9)
+    other = Holstein(Lattice.square(8, 8), temperature=0.2, K=0.9)
     fields = samples(1).fields[0, 0].astype(float)
     forces = NetworkForces.load(folder, other, extrapolate=True)
     np.testing.assert_array_equal(forces.electronic_forces(fields), NetworkForces.load(folder).electronic_forces(fields))

@@ -8,8 +8,9 @@ from ennforce.models.kondo import Kondo
 from ennforce.models.order import Chirality, OrderParameter, Staggered, Uniform
 from ennforce.models.peierls import Peierls
 from ennforce.models.registry import DEFAULT, MODELS, from_parameters, register
+from ennforce.models.scaling import Scaling
 
 __all__ = [
     "DEFAULT", "MODELS", "Blocks", "Chirality", "DensityMatrix", "FieldSpace", "Hamiltonian", "Holstein", "Kondo", "OrderParameter",
-    "Peierls", "Real", "Sphere", "Staggered", "Uniform", "from_parameters", "register",
+    "Peierls", "Real", "Scaling", "Sphere", "Staggered", "Uniform", "from_parameters", "register",
 ]  # fmt: skip

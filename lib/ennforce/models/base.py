@@ -14,6 +14,7 @@ from ennforce.lattice import Lattice, Shift
 from ennforce.models.blocks import Blocks, DensityMatrix
 from ennforce.models.fields import FieldSpace, Real
 from ennforce.models.order import OrderParameter, Uniform
+from ennforce.models.scaling import Scaling
 from ennforce.symmetry import FieldType
 
 # Beyond these, squares and products of energies lose all digits against the hopping, or overflow.
@@ -140,6 +141,21 @@ class Hamiltonian(ABC):
     def odd(self) -> bool:
         """Whether the force is exactly odd under the internal Z2 (for Holstein particle-hole symmetry, P3)."""
         return False
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """What the electrons see of fields and couplings, so that one network serves many; None where a model does not say."""
+        return None
+
+    @property
+    def conditions(self) -> dict[str, float | None]:
+        """What the electrons depend on beside their fields, energies in units of the scaling's: names as a study's settings.
+
+        Without a ``scaling`` energies are as they are, and further settings may matter. ``filling`` is None where mu is given.
+        """
+        scaling = self.scaling or Scaling(1.0, 1.0)
+        energies = {"electron_temperature": self.temperature, "chemical_potential": self.chemical_potential}
+        return {**{key: value / scaling.energy for key, value in energies.items()}, "filling": self.filling, **scaling.ratios}
 
     def parameters(self) -> dict:
         """Everything that fixes the model, as JSON-ready values; ``name`` is the class in lower case."""

@@ -11,6 +11,7 @@ import numpy as np
 from ennforce.models.base import Hamiltonian
 from ennforce.models.blocks import Blocks, DensityMatrix
 from ennforce.models.order import OrderParameter, Staggered, Uniform, can_stagger
+from ennforce.models.scaling import Scaling
 from ennforce.sections import EitherEnergy, Energy
 from ennforce.symmetry import FieldType
 
@@ -75,6 +76,10 @@ class Holstein(Hamiltonian):
     def coupling(self) -> float:
         """lambda = g^2 / (4 K t)."""
         return self.g**2 / (4.0 * self.K * self.t)
+
+    @property
+    def scaling(self) -> Scaling | None:
+        return Scaling.of(self.t, self.g)  # the density is a function of g Q / t; K and kappa are the lattice's
 
     def blocks(self, fields: np.ndarray) -> Blocks:
         return Blocks(self.lattice, -self.g * fields, {shift: np.array(-self.t) for shift in self.lattice.half_neighbours})

@@ -11,6 +11,7 @@ from ennforce.models.base import Hamiltonian
 from ennforce.models.blocks import Blocks, DensityMatrix
 from ennforce.models.fields import FieldSpace, Real, Sphere
 from ennforce.models.order import Chirality, OrderParameter, Staggered
+from ennforce.models.scaling import Scaling
 from ennforce.symmetry import FieldType
 
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
@@ -47,6 +48,11 @@ class Kondo(Hamiltonian):
     def field_type(self) -> FieldType:
         # The electronic force turns with the spins, whatever the lattice does, and is odd under time reversal.
         return FieldType.parse(f"{self.lattice.point_group.trivial}l1o")
+
+    @property
+    def scaling(self) -> Scaling | None:
+        # J S / t is all that enters, but a spin that stays of unit length cannot take up another J.
+        return Scaling.of(self.t, self.t, J=self.J) if self.space.fixed_length else Scaling.of(self.t, self.J)
 
     def blocks(self, fields: np.ndarray) -> Blocks:
         onsite = -self.J * np.tensordot(np.moveaxis(fields, 0, -1), PAULI, axes=1)

@@ -14,6 +14,7 @@ from ennforce.models.base import Hamiltonian
 from ennforce.models.blocks import Blocks, DensityMatrix
 from ennforce.models.fields import FieldSpace, Real
 from ennforce.models.order import OrderParameter, Staggered, Uniform, can_stagger
+from ennforce.models.scaling import Scaling
 from ennforce.symmetry import FieldType
 
 
@@ -60,6 +61,10 @@ class Peierls(Hamiltonian):
         group = self.lattice.point_group
         vector = next(label for label, count in group.multiplicities(group.cartesian).items() if count)
         return FieldType.parse(f"{vector}e")
+
+    @property
+    def scaling(self) -> Scaling | None:
+        return Scaling.of(self.t, self.alpha)
 
     @property
     def density_bonds(self) -> tuple[Shift, ...]:

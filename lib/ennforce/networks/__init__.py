@@ -1,7 +1,10 @@
 """Force networks: the lattice-equivariant one, and those it is measured against."""
 
+from dataclasses import replace
+
 from ennforce.networks.base import Architecture, ForceNetwork
 from ennforce.networks.cnn import AugmentedConvolutionalNetwork, ConvolutionalNetwork
+from ennforce.networks.conditioned import ConditionedNetwork
 from ennforce.networks.conservative import EnergyNetwork, TypedEnergyNetwork
 from ennforce.networks.descriptor_mlp import DescriptorNetwork
 from ennforce.networks.euclidean import EuclideanNetwork
@@ -50,7 +53,9 @@ def build(architecture: Architecture, field_scale: float = 1.0, force_scale: flo
     """The network that ``architecture`` describes, with fresh weights; raises ValueError for an unknown kind."""
     if architecture.kind not in KINDS:
         raise ValueError(f"network kind {architecture.kind!r} is unknown: choose one of {', '.join(KINDS)}, or register your own")
-    return KINDS[architecture.kind](architecture, field_scale, force_scale)
+    if not architecture.inputs:
+        return KINDS[architecture.kind](architecture, field_scale, force_scale)
+    return ConditionedNetwork(architecture, KINDS[architecture.kind](replace(architecture, inputs=())), field_scale, force_scale)
 
 
 __all__ = ["KINDS", "Architecture", "EquivariantNetwork", "ForceNetwork", "TypedNetwork", "build", "register"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -22,7 +24,7 @@ class Architecture:
     ``mixed``: odd and even hidden features, else odd alone. ``separable``: convolutions in two steps, stencils and then channels.
     ``wide``: learned stencils of radius ``wide_radius`` beside those of the first layer, as products of ``lines`` or free.
     ``dilations``: the factor by which the sites of each block's stencil lie apart, in turn and again from the first where there are
-    more blocks; none: all 1.
+    more blocks; none: all 1. ``inputs``: names of the electrons' conditions (``Hamiltonian.conditions``) that the network is told.
     ``field_type`` is kept in one spelling, "1xA1e" for "A1e"; raises ValueError where ``FieldType.parse`` does not know it, or a
     dilation is not positive.
     """
@@ -40,8 +42,10 @@ class Architecture:
     wide_radius: int = 10
     lines: bool = False
     dilations: tuple[int, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(self.inputs))
         object.__setattr__(self, "field_type", str(FieldType.parse(self.field_type)))
         object.__setattr__(self, "dilations", tuple(self.dilations))  # JSON and YAML know lists
         if any(dilation < 1 for dilation in self.dilations):
@@ -102,6 +106,19 @@ class ForceNetwork(nn.Module, ABC):
     def expanded(self) -> nn.Module:
         """This network frozen and made fast for inference: a module from fields with their halo to forces."""
         return self.eval().requires_grad_(False)
+
+    def at(self, conditions: Mapping[str, float | None], beyond: bool = False) -> ForceNetwork:
+        """The network for electrons under these conditions: itself, where it has no ``inputs``."""
+        return self
+
+    def rescaled(self, of_fields: float, of_forces: float) -> ForceNetwork:
+        """The network whose forces are ``of_forces`` F(``of_fields`` * fields), with those F of this one: other scales."""
+        if of_fields == of_forces == 1.0:
+            return self
+        scaled = copy.deepcopy(self)
+        scaled.field_scale /= of_fields
+        scaled.force_scale *= of_forces
+        return scaled
 
     def describe(self) -> dict:
         return asdict(self.architecture)

@@ -14,6 +14,7 @@ from ennforce.models import MODELS, Hamiltonian, from_parameters
 from ennforce.networks import Architecture, ForceNetwork, build
 from ennforce.networks.layers import point_group, torus_pad
 from ennforce.networks.native import NativeNetwork
+from ennforce.networks.ranges import FieldRange
 from ennforce.networks.tensors import read_tensors, write_tensors
 from ennforce.symmetry import FieldType
 
@@ -27,6 +28,8 @@ TILES = {1: 4096, 2: 64, 3: 24}
 
 def save_model(folder: str | Path, network: ForceNetwork, facts: dict) -> None:
     """Write weights and description; ``facts`` must hold ``model`` (the Hamiltonian's parameters) and ``target``.
+
+    ``seen``, a ``FieldRange`` as a dictionary or None: the fields of training.
 
     The description is written last and holds the digest of the weights, so that a half-written model is never taken for whole.
     Weights are written in single precision and from any device. Raises ValueError, before anything is written, where
@@ -67,6 +70,7 @@ class Described(BaseModel):
     wide_radius: Annotated[int, Field(ge=1, le=24)] = 10
     lines: bool = False
     dilations: Annotated[list[Annotated[int, Field(ge=1, le=32)]], Field(max_length=64)] = []  # nor these
+    inputs: Annotated[list[Text], Field(max_length=4)] = []
 
 
 class Description(BaseModel):
@@ -78,6 +82,12 @@ class Description(BaseModel):
     probe: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=4096)]
     model: dict
     target: Literal["electronic", "total"]
+    seen: FieldRange | None = None  # of the fields of training, in units of ``model``; models saved before do not know theirs
+
+    @classmethod
+    def required(cls) -> list[str]:
+        """What every description has."""
+        return [name for name, field in cls.model_fields.items() if field.is_required()]
 
 
 def load_model(folder: str | Path, model: Hamiltonian | None = None) -> tuple[ForceNetwork, dict]:
@@ -88,7 +98,7 @@ def load_model(folder: str | Path, model: Hamiltonian | None = None) -> tuple[Fo
     Files may come from anywhere: they run no code, and the network is built only once its size is known to be that of the weights.
     """
     folder = Path(folder)
-    facts = read_json(folder / "model.json", Description.model_fields)
+    facts = read_json(folder / "model.json", Description.required())
     if facts["format"] != FORMAT:
         raise DataError(f"{folder}/model.json is not a model of this version: train it again")
     weights = folder / "weights.pt"
@@ -116,7 +126,7 @@ def load_model(folder: str | Path, model: Hamiltonian | None = None) -> tuple[Fo
     if not torch.allclose(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max())):
         off = float((found - expected).abs().max())
         raise DataError(f"{folder} computes other forces here than where it was trained (probe off by {off:.1g}): train it again")
-    return network.eval(), facts
+    return network.eval(), facts | {"seen": None if facts.get("seen") is None else FieldRange(**facts["seen"])}
 
 
 def _architecture(facts: dict) -> Architecture:

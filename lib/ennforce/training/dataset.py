@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,23 +106,49 @@ def nested_subset(dataset: xr.Dataset, fraction: float, seed: int) -> xr.Dataset
     return dataset.isel(sample=np.flatnonzero(keep))
 
 
+def conditions_of(dataset: xr.Dataset, inputs: Sequence[str]) -> np.ndarray:
+    """Conditions of the electrons of every sample, (sample, inputs), in the units of ``Hamiltonian.conditions``.
+
+    Of the model that the data set names, where samples have no coordinate of their own (``temperature`` is that of the electrons).
+    Raises ValueError for an input that the model does not have.
+    """
+    model = from_parameters(attribute(dataset, "model"))
+    known, unit = model.conditions, model.scaling.energy if model.scaling else 1.0
+    columns = []
+    for name in inputs:
+        if known.get(name) is None:
+            has = ", ".join(key for key, value in known.items() if value is not None)
+            raise ValueError(f"the network's input {name} is no condition of the model's electrons: choose among {has}")
+        coordinate = "temperature" if name == "electron_temperature" else name
+        own = dataset[coordinate].values / (1.0 if name == "filling" else unit) if coordinate in dataset.coords else None
+        columns.append(np.full(dataset.sizes["sample"], known[name]) if own is None else own)
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
 FLOOR = 0.02  # of the rms force of all samples, below which a configuration's forces count less
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Fields and target forces of one split, float32 arrays (sample, component, *lattice shape)."""
+    """Fields and target forces of one split, float32 arrays (sample, component, *lattice shape).
+
+    ``conditions``: those of the electrons that a network takes as its inputs, (sample, inputs); None where it takes none.
+    """
 
     fields: np.ndarray
     forces: np.ndarray
+    conditions: np.ndarray | None = None
 
     @classmethod
-    def select(cls, dataset: xr.Dataset, split: str, kind: str | None = None, target: str = "forces_electronic") -> Samples:
+    def select(
+        cls, dataset: xr.Dataset, split: str, kind: str | None = None, target: str = "forces_electronic", inputs: Sequence[str] = ()
+    ) -> Samples:  # fmt: skip
         chosen = dataset["split"].values == split
         if kind is not None:
             chosen &= dataset["kind"].values == kind
         part = dataset.isel(sample=np.flatnonzero(chosen))
-        return cls(part["fields"].values.astype(np.float32), part[target].values.astype(np.float32))
+        conditions = conditions_of(part, inputs) if inputs else None
+        return cls(part["fields"].values.astype(np.float32), part[target].values.astype(np.float32), conditions)
 
     def __len__(self) -> int:
         return len(self.fields)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import copy
 import warnings
 from collections.abc import Callable
 
@@ -13,11 +12,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ennforce import processes
 from ennforce.networks import ForceNetwork
+from ennforce.networks.compiled.training import compiled_gradients
+from ennforce.networks.conditioned import ConditionedNetwork
 
-# Called with fields and target forces (batch, C, *lattice), float32 and contiguous, and weights (batch,), it sets ``.grad`` of all
-# parameters of the network to the gradients of the loss, and returns the loss: the mean over the batch of weight times mean
-# square error.
-Gradients = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], float]
+# Called with fields and target forces (batch, C, *lattice), float32 and contiguous, weights (batch,), and for a network that is told
+# conditions these, (batch, inputs), it sets ``.grad`` of all parameters of the network to the gradients of the loss, and returns the
+# loss: the mean over the batch of weight times mean square error.
+Gradients = Callable[..., float]
 
 
 def gradients_of(network: ForceNetwork) -> Gradients:
@@ -26,17 +27,35 @@ def gradients_of(network: ForceNetwork) -> Gradients:
     Compiled code is for networks on the CPU in one process, and takes ``torch.get_num_threads()`` threads. Torch averages the
     gradients over the processes that share a training.
     """
-    alone_on_cpu = processes.count() == 1 and next(network.parameters()).device.type == "cpu"
-    return (compiled(network) if alone_on_cpu else None) or TorchGradients(network)
+    found: Gradients | None = None
+    if processes.count() == 1 and next(network.parameters()).device.type == "cpu":
+        found = _told(network) if isinstance(network, ConditionedNetwork) else compiled_gradients(network)
+    return found or TorchGradients(network)
 
 
-def compiled(network: ForceNetwork) -> Gradients | None:
-    """Compiled gradients, or None where there are none for this network, or no compiler."""
-    name = "ennforce.networks.compiled.training"
-    parent = importlib.util.find_spec("ennforce.networks.compiled")
-    if parent is None or importlib.util.find_spec(name) is None:
+def _told(network: ConditionedNetwork) -> Gradients | None:
+    """Gradients of a network that is told conditions: of the plain one that it is under each sample's, handed on to its weights."""
+    plain = copy.deepcopy(network.plain)
+    plain.field_scale.copy_(network.field_scale)
+    plain.force_scale.copy_(network.force_scale)
+    inner = compiled_gradients(plain)
+    if inner is None:
         return None
-    return importlib.import_module(name).compiled_gradients(network)
+    parameters = dict(plain.named_parameters())
+
+    def gradients(fields: torch.Tensor, forces: torch.Tensor, weights: torch.Tensor, conditions: torch.Tensor) -> float:
+        network.zero_grad()
+        loss = 0.0
+        for n, one in enumerate(conditions):
+            under = network.weights(one)
+            with torch.no_grad():
+                for name, parameter in parameters.items():
+                    parameter.copy_(under[name])
+            loss += inner(fields[n : n + 1], forces[n : n + 1], weights[n : n + 1] / len(conditions))
+            torch.autograd.backward([under[name] for name in parameters], [p.grad for p in parameters.values()])
+        return loss
+
+    return gradients
 
 
 class TorchGradients:
@@ -44,15 +63,15 @@ class TorchGradients:
 
     def __init__(self, network: ForceNetwork) -> None:
         self.network = network
-        self.predict: Callable[[torch.Tensor], torch.Tensor] = network.on_torus
+        self.predict: Callable[..., torch.Tensor] = network.on_torus
         if processes.count() > 1:
             # Said of filters with one input channel, too small to matter.
             warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
             self.predict = DistributedDataParallel(_OnTorus(network), forward_sync_buffers=False)
 
-    def __call__(self, fields: torch.Tensor, forces: torch.Tensor, weights: torch.Tensor) -> float:
+    def __call__(self, fields: torch.Tensor, forces: torch.Tensor, weights: torch.Tensor, *conditions: torch.Tensor) -> float:
         self.network.zero_grad()
-        loss = (((self.predict(fields) - forces) ** 2).flatten(1).mean(1) * weights).mean()
+        loss = (((self.predict(fields, *conditions) - forces) ** 2).flatten(1).mean(1) * weights).mean()
         loss.backward()
         return float(loss.detach())
 
@@ -64,5 +83,5 @@ class _OnTorus(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, fields: torch.Tensor) -> torch.Tensor:
-        return self.network.on_torus(fields)
+    def forward(self, fields: torch.Tensor, *conditions: torch.Tensor) -> torch.Tensor:
+        return self.network.on_torus(fields, *conditions)

@@ -17,6 +17,7 @@ import torch
 from ennforce import processes
 from ennforce.io import DataError, one_line, write_atomically
 from ennforce.networks import Architecture, ForceNetwork, build
+from ennforce.networks.conditioned import ConditionedNetwork
 from ennforce.networks.tensors import alike, read_tensors, write_tensors
 from ennforce.training.augmentation import augmented
 from ennforce.training.dataset import Samples
@@ -151,8 +152,11 @@ class _Training:
         self.forces = torch.as_tensor(training.forces, device=device)
         self.weights = torch.as_tensor(training.weights(), dtype=self.forces.dtype, device=device)
         self.network = build(architecture, float(training.fields.std()), float(training.forces.std())).to(device)
+        self.conditions = None if training.conditions is None else torch.as_tensor(training.conditions, device=device)
         if start is None:
             self.network.calibrate(self.fields)
+            if self.conditions is not None:
+                cast(ConditionedNetwork, self.network).span(self.conditions)
         else:
             self.network.load_state_dict(start.state_dict())
         self.step = self.best_step = self.since = 0
@@ -220,7 +224,8 @@ class _Training:
         fields, forces, weights = self.fields[chosen], self.forces[chosen], share * self.weights[chosen]
         if self.network.augmented:
             fields, forces = augmented(fields, forces, self.order)
-        value = processes.mean(self.gradients(fields, forces, weights))
+        told = () if self.conditions is None else (self.conditions[chosen],)
+        value = processes.mean(self.gradients(fields, forces, weights, *told))
         if not math.isfinite(value):
             raise FloatingPointError(
                 f"the loss is not finite at step {self.step + 1}: use a smaller learning rate than {self.recipe.learning_rate}, "
@@ -313,18 +318,17 @@ def cut(gradients: list[torch.Tensor], limit: float) -> None:
 
 
 @torch.no_grad()
-def predict(network: ForceNetwork, fields: np.ndarray, batch: int = 8) -> np.ndarray:
-    """Predicted target forces of (sample, component, Ly, Lx) fields."""
+def predict(network: ForceNetwork, fields: np.ndarray, conditions: np.ndarray | None = None, batch: int = 8) -> np.ndarray:
+    """Predicted target forces of (sample, component, Ly, Lx) fields, of electrons under conditions (sample, inputs)."""
     device = next(network.parameters()).device
-    parts = [
-        network.on_torus(torch.as_tensor(fields[n : n + batch], device=device)).cpu().numpy() for n in range(0, len(fields), batch)
-    ]
+    given = [torch.as_tensor(values, device=device) for values in (fields, conditions) if values is not None]
+    parts = [network.on_torus(*some).cpu().numpy() for some in zip(*(values.split(batch) for values in given), strict=True)]
     return np.concatenate(parts)
 
 
 def relative_error(network: ForceNetwork, samples: Samples) -> float:
     """The measure that training makes small: root mean square over configurations of error by rms force (``Samples.weights``)."""
-    residual = (predict(network, samples.fields) - samples.forces).astype(float)
+    residual = (predict(network, samples.fields, samples.conditions) - samples.forces).astype(float)
     return float(np.sqrt(np.mean((residual**2).reshape(len(samples), -1).mean(axis=1) * samples.weights())))
 
 
