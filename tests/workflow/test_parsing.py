@@ -192,8 +192,8 @@ def test_rooms_import_downwards_only():
         "forces limits",
         "corrected",
         "auditing",
-        "checking accuracy dynamics training analysis config",
-        "figures sweep workflow reference refining",
+        "checking accuracy dynamics training analysis config exporting",
+        "figures sweep workflow reference refining cli",
     )
     floors = {room: floor for floor, rooms in enumerate(order) for room in rooms.split()}
     package = ROOT / "lib" / "ennforce"
