@@ -35,6 +35,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--format", choices=("c", "pt2", "both"), default="both", help="default: both")
     one.add_argument("--model-class", metavar="FILE.py:CLASS", help="the lattice model of your own that it was trained for")
     one.set_defaults(run=_export)
+    one = commands.add_parser("shelve", help="put the network of a finished study on the shelf, for network.from of other studies")
+    one.add_argument("study", type=Path, help="folder of the finished study, as results/default")
+    one.add_argument("--to", type=Path, default=Path("trained"), metavar="FOLDER", help="the shelf (default: trained)")
+    one.add_argument("--model-class", metavar="FILE.py:CLASS", help="the lattice model of your own that it was trained for")
+    one.set_defaults(run=_shelve)
     return parser
 
 
@@ -64,6 +69,17 @@ def _export(options: argparse.Namespace) -> None:
     for reason in refused:
         print(f"left out: {reason}")
     print(f"written: {', '.join(map(str, written))}")
+
+
+def _shelve(options: argparse.Namespace) -> None:
+    from ennforce.models import register
+    from ennforce.shelving import shelve
+
+    if options.model_class:
+        register(options.model_class)
+    entry = shelve(options.study, options.to)
+    told = ", ".join(f"{100 * error['relative']:.2f} % on {kind}" for kind, error in entry.told["held_out"].items())
+    print(f"{entry.folder}: digest {entry.digest}; held-out errors {told}")
 
 
 if __name__ == "__main__":
