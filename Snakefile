@@ -65,7 +65,7 @@ else:
         input:
             rules.figures.input,
             result("summary.json"),
-            result("data/dataset.nc"),
+            HELD_OUT,
             network_files(result("models", "enn")),
             result("models/enn/card.md"),
 

@@ -28,6 +28,10 @@ def main(node: Node) -> None:
         f"| {kind} | {e['configurations']} | {e['rmse']:.3g} | {e['mae']:.3g} | {e['max']:.3g} | {100 * e['relative']:.2f} % |\n"
         for kind, e in metrics["errors"].items()
     )
+    shelved = ""
+    if "shelf" in facts:
+        entry, digest = (facts["shelf"][key] for key in ("entry", "digest"))
+        shelved = f"**From the shelf**: entry `{entry}`, digest `{digest}`; it was not trained for this study.\n\n"
     text = f"""# Model card
 
 **What it is.** A network of kind `{architecture.kind}` with {facts["parameters"]} parameters: width {architecture.width}, depth
@@ -54,7 +58,7 @@ Labels against exact diagonalisation: largest density error {check["quench"]["ma
 {metrics["equivariance_error"]:.1e} relative. Antisymmetric share of dF/dQ (0 for a force with a potential):
 {metrics["jacobian_antisymmetry"]:.1e}. Expanded filters against the training graph: {metrics["expansion_error"]:.1e} t.
 
-Made by ennforce {facts["provenance"]["ennforce_version"]}, commit {facts["provenance"]["git_commit"]}, with {versions}.
+{shelved}Made by ennforce {facts["provenance"]["ennforce_version"]}, commit {facts["provenance"]["git_commit"]}, with {versions}.
 """
     write_text(node.output["card"], text)
 

@@ -30,8 +30,8 @@ from ennforce.sections import (
     Equilibrium,
     Large,
     Name,
-    Network,
     NonNegative,
+    OwnNetwork,
     Run,
     Section,
     Solver,
@@ -40,6 +40,7 @@ from ennforce.sections import (
     Variant,
     network_kinds,
 )
+from ennforce.shelf import Entry, misfit, read_entry
 from ennforce.supervision import Audit, Corrected, Refine
 
 
@@ -80,7 +81,7 @@ class Study(Section):
     solver: Solver = Solver()
     bath: Bath = Bath()
     data: Data = Data()
-    network: Network = Network()
+    network: OwnNetwork = OwnNetwork()
     training: Training = Training()
     refine: Refine = Refine()
     audit: Audit = Audit()
@@ -219,6 +220,28 @@ class Study(Section):
             raise ValueError(f"{odd[0]}.mixed = false: an enn_energy reads its energy from even features, so set it to true")
         return self
 
+    @model_validator(mode="after")
+    def shelved(self) -> Study:
+        """A network from the shelf must be one for this study."""
+        if (entry := self.shelf_entry) is None:
+            return self
+        if self.refine.rounds or self.refine.start:
+            setting = "refine.rounds" if self.refine.rounds else "refine.start"
+            raise ValueError(
+                f"network.from = {entry.folder} is used as it is, but {setting} asks to train: to train it further, set "
+                f"refine.start to {entry.folder} and leave network.from out"
+            )
+        model = self.lattice_model
+        why = misfit(entry, model.lattice.name, str(model.field_type), self.model_parameters(self.data.shape), self.training.target)
+        if why:
+            raise ValueError(f"network.from = {entry.folder} cannot serve this study: {why}; take another one, or train one here")
+        return self
+
+    @property
+    def shelf_entry(self) -> Entry | None:
+        """The entry of the shelf that the study's network is taken from, if it is."""
+        return None if self.network.shelf is None else read_entry(self.network.shelf)
+
     @functools.cached_property
     def lattice_model(self) -> Hamiltonian:
         """The model on the torus of the training data."""
@@ -254,7 +277,7 @@ def load_study(content: dict) -> Study:
     except ValueError as error:
         raise ConfigError(str(error)) from None
     try:
-        return study.model_validate(_shaped(content, study))
+        return study.model_validate(_untrained(_shaped(content, study)))
     except ValidationError as error:
         raise ConfigError("; ".join(_one_line(problem, study) for problem in error.errors())) from None
 
@@ -282,6 +305,14 @@ def _shaped(content: dict, study: type[Study]) -> dict:
             name: {**one, **({"shape": resized(one["shape"])} if "shape" in one else {})} for name, one in given.items()
         }
     return shaped
+
+
+def _untrained(content: dict) -> dict:
+    """The content without networks that would be trained for a comparison alone, where the study's own comes from the shelf."""
+    network, conservation = content.get("network"), content.get("conservation", {})
+    if isinstance(network, dict) and network.get("from") and isinstance(conservation, dict):
+        return {**content, "conservation": {"networks": [], **conservation}}
+    return content
 
 
 def _one_line(problem, study: type[Study]) -> str:

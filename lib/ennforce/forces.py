@@ -230,6 +230,16 @@ class NetworkForces:
         )
         return type(self), given
 
+    @property
+    def trained(self) -> ForceNetwork:
+        """The network as it was trained."""
+        return self._trained
+
+    @property
+    def largest_force(self) -> float:
+        """What the learned part is shortened to, by length; infinite where nothing bounds it."""
+        return self._largest if self.target == "electronic" else float("inf")
+
     def save(self, folder: str | Path) -> None:
         """Write the network and the model it was trained for, for ``load``; what was in the folder before is replaced."""
         seen = None if self._seen is None else asdict(self._seen)
@@ -310,7 +320,7 @@ class NetworkForces:
                 f"the network overflows on fields up to {float(tensor.abs().max()):.3g}, far beyond those it was trained on: use "
                 f"smaller fields, or ExactForces"
             )
-        if self.target == "electronic" and self._largest < np.inf:
+        if self.largest_force < np.inf:
             self._bound(forces)
         return (forces, tensor) if isinstance(fields, torch.Tensor) else (forces.cpu().numpy(), tensor.cpu().numpy())
 
@@ -319,7 +329,7 @@ class NetworkForces:
 
         By length, so that every symmetry is kept.
         """
-        largest, axis = self._largest, -1 - self.model.lattice.dimension
+        largest, axis = self.largest_force, -1 - self.model.lattice.dimension
         if self.model.components == 1:
             forces.clamp_(-largest, largest)
         else:

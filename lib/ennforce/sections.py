@@ -15,8 +15,10 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from ennforce.files import DataError
 from ennforce.plugins import file_of
 from ennforce.reading import require_plain
+from ennforce.shelf import read_entry
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -184,6 +186,41 @@ class Network(Section):
         if self.kind == "irrep_mlp" and not 2 <= self.depth <= 4:
             raise ValueError(f"depth = {self.depth}: an irrep_mlp has 2 to 4 layers")
         return self
+
+
+class OwnNetwork(Network):
+    """A force network; for ``enn``, ``width`` counts copies of the regular representation, for others see their classes.
+
+    ``from`` takes one from the shelf, with all that describes it, and nothing is trained.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    shelf: Annotated[
+        str | None, Field(alias="from", description="folder of a trained network, as trained/default, which is then used as it is")
+    ] = None
+    held_out: Annotated[
+        Literal["stored", "fresh"],
+        Field(description="what a network from the shelf is judged on: configurations stored with it, or a data set of this study"),
+    ] = "stored"
+
+    @model_validator(mode="before")
+    @classmethod
+    def taken(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("from"), str):
+            return given
+        if others := sorted(set(given) - {"from", "held_out"}):
+            raise ValueError(f"a network from {given['from']} has its own {', '.join(others)}: leave that out")
+        try:
+            described = read_entry(given["from"]).model["architecture"]
+        except DataError as error:
+            raise ValueError(f"from = {error}") from None
+        return {**given, **{key: value for key, value in described.items() if key in Network.model_fields}}
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What is built and trained, without where it is from."""
+        return self.model_dump(include=set(Network.model_fields))
 
 
 class Training(Section):

@@ -9,7 +9,7 @@ import textwrap
 import pytest
 import yaml
 
-from ennforce.files import write_json
+from ennforce.files import file_digest, read_json, write_json
 from ennforce.lattice import BASES
 from ennforce.models import MODELS
 from ennforce.sources import imported_by
@@ -143,13 +143,53 @@ def test_every_rule_is_explained_in_the_documentation(project):
     """docs/workflow.md has the lines of `snakemake --list-rules`."""
     (project.folder / "config" / "sweep.yaml").write_text("sweep: {model.g: [1.4]}")
     listed: dict[str, str] = {}
-    for file in ("sweep", "smoke"):
+    (project.folder / "config" / "taken.yaml").write_text("network: {from: trained/default}")
+    for file in ("sweep", "smoke", "taken"):
         done = project.snakemake("--list-rules", "--configfile", f"config/{file}.yaml")
         lines = re.findall(r"^(\w+)(?: \((.*)\))?$", done.stdout, re.MULTILINE)
         listed |= {rule: text for rule, text in lines if not rule.startswith("point")}
     table = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "docs" / "workflow.md").read_text(), re.MULTILINE))
     assert all(listed.values()), [rule for rule, text in listed.items() if not text]
     assert table == listed
+
+
+TAKEN = "study: taken\ndata: {verified: 1}\nnetwork: {from: trained/default, held_out: HELD_OUT}\n"
+
+
+@pytest.mark.parametrize(("held_out", "data"), [("stored", False), ("fresh", True)])
+def test_a_network_from_the_shelf_is_not_trained(project, held_out, data):
+    """Without data either, unless the study asks to judge it on its own; with the entry changed, it is taken again."""
+    (project.folder / "config" / "taken.yaml").write_text(TAKEN.replace("HELD_OUT", held_out))
+    done = project.snakemake("-n", "--quiet", "host", "--configfile", "config/taken.yaml")
+    assert done.returncode == 0, done.stdout[-2000:]
+    rules = set(re.findall(r"^Job \d+: (\w+)", done.stdout, re.MULTILINE))
+    assert {"take", "evaluate", "card", "response", "trajectory", "audit", "summary"} <= rules
+    assert not {"train", "train_alternative", "explore"} & rules
+    assert {"sample_random", "sample_quench", "label", "assemble"} & rules == (
+        {"sample_random", "sample_quench", "label", "assemble"} if data else set()
+    )
+
+
+def test_a_network_from_the_shelf_is_taken_checked_and_named(project):
+    (project.folder / "config" / "taken.yaml").write_text(TAKEN.replace("HELD_OUT", "stored"))
+    command = ("--configfile", "config/taken.yaml", "--", "results/taken/models/enn/card.md")
+    done = project.snakemake(*command)
+    assert done.returncode == 0, done.stdout[-2000:]
+    enn, entry = project.folder / "results" / "taken" / "models" / "enn", project.folder / "trained" / "default"
+    digest = file_digest(entry / "entry.json")
+    assert f"entry `trained/default`, digest `{digest}`" in (enn / "card.md").read_text()
+    assert read_json(enn / "model.json")["shelf"]["digest"] == digest
+    stored, found = read_json(entry / "entry.json")["errors"], read_json(enn / "metrics.json")["errors"]
+    assert found["quench"]["rmse"] == pytest.approx(stored["quench"]["rmse"], rel=1e-3)
+    assert "Nothing to be done" in project.snakemake(*command).stdout
+    # The same network, shelved again in other words.
+    write_json(entry / "entry.json", {**read_json(entry / "entry.json"), "note": "looked at twice"})
+    done = project.snakemake(*command)
+    assert done.returncode == 0 and file_digest(entry / "entry.json") in (enn / "card.md").read_text(), done.stdout[-2000:]
+    (entry / "weights.pt").write_bytes(b"")
+    done = project.snakemake(*command)
+    last = done.stdout.strip().splitlines()[-1]
+    assert done.returncode != 0 and last.startswith("error in the configuration: network: from = ") and "weights.pt" in last
 
 
 def test_no_number_of_cores_is_needed_where_nothing_runs(project):
@@ -185,15 +225,16 @@ def test_models_are_named_by_the_models_alone():
 def test_rooms_import_downwards_only():
     """docs/design.md: a room imports only from its own floor and those below."""
     order = (
-        "lattice symmetry sections supervision io noise tables processes sources compiling files plugins reading rivals threads "
-        "__version__",
+        "lattice symmetry sections supervision io noise tables processes sources compiling files plugins reading rivals shelf "
+        "threads __version__",
         "models",
         "electrons networks observables stages",
         "forces limits",
         "corrected",
         "auditing",
-        "checking accuracy dynamics training analysis config",
-        "figures sweep workflow reference refining",
+        "checking accuracy dynamics training analysis config exporting",
+        "shelving",
+        "figures sweep workflow reference refining cli",
     )
     floors = {room: floor for floor, rooms in enumerate(order) for room in rooms.split()}
     package = ROOT / "lib" / "ennforce"

@@ -116,6 +116,15 @@ def before(name, names):
     return names[names.index(name) - 1]
 
 
+# The entry of the shelf that the study's network is taken from, if it is, and the data set that holds out what it is judged on.
+SHELVED = STUDY.shelf_entry
+HELD_OUT = (
+    result("data", "dataset.nc")
+    if SHELVED is None or STUDY.network.held_out == "fresh"
+    else str(SHELVED.folder / "sample.nc")
+)
+
+
 def labelled_of_round(wildcards):
     """Labels that a round adds to the data set."""
     return result("data", "labelled", f"round_{DATASETS.index(wildcards.dataset)}.nc")

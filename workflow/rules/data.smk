@@ -82,7 +82,7 @@ rule assemble:
 rule verify_labels:
     """Check a few labels of each kind by exact diagonalisation."""
     input:
-        dataset=result("data", "dataset.nc"),
+        dataset=HELD_OUT,
     output:
         check=result("data", "label_check.json"),
     threads: 2

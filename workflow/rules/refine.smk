@@ -52,7 +52,7 @@ rule train_further:
         network="|".join(NETWORKS[1:]) or "none",
     threads: STUDY.training.cores
     params:
-        network=STUDY.network.model_dump(),
+        network=STUDY.network.architecture,
         own=digests_of([STUDY.network.kind]),
         training={
             **STUDY.training.model_dump(),

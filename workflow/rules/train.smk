@@ -1,30 +1,48 @@
 # From the data set to a portable network, its errors and its card.
 
 
-rule train:
-    """Train the study's network."""
-    input:
-        dataset=result("data", f"{DATASETS[0]}.nc"),
-        start=network_files(STUDY.refine.start) if STUDY.refine.start else [],
-    output:
-        model=result("models", NETWORKS[0], "model.json"),
-        weights=result("models", NETWORKS[0], "weights.pt"),
-        history=result("models", NETWORKS[0], "history.csv"),
-    threads: STUDY.training.cores
-    params:
-        network=STUDY.network.model_dump(),
-        own=digests_of([STUDY.network.kind]),
-        training=STUDY.training.model_dump(),
-        fraction=1.0,
-        seed=STUDY.seed,
-    script:
-        "../../scripts/train.py"
+if SHELVED is None:
+
+    rule train:
+        """Train the study's network."""
+        input:
+            dataset=result("data", f"{DATASETS[0]}.nc"),
+            start=network_files(STUDY.refine.start) if STUDY.refine.start else [],
+        output:
+            model=result("models", NETWORKS[0], "model.json"),
+            weights=result("models", NETWORKS[0], "weights.pt"),
+            history=result("models", NETWORKS[0], "history.csv"),
+        threads: STUDY.training.cores
+        params:
+            network=STUDY.network.architecture,
+            own=digests_of([STUDY.network.kind]),
+            training=STUDY.training.model_dump(),
+            fraction=1.0,
+            seed=STUDY.seed,
+        script:
+            "../../scripts/train.py"
+
+else:
+
+    rule take:
+        """Take the study's network from the shelf of trained ones, once it gives the forces here that it gave there."""
+        input:
+            entry=SHELVED.files,
+        output:
+            model=result("models", NETWORKS[0], "model.json"),
+            weights=result("models", NETWORKS[0], "weights.pt"),
+            history=result("models", NETWORKS[0], "history.csv"),
+        params:
+            entry=str(SHELVED.folder),
+            digest=SHELVED.digest,
+        script:
+            "../../scripts/take.py"
 
 
 rule evaluate:
     """Errors on held-out trajectories, and the exactness of the symmetry of the trained weights."""
     input:
-        dataset=result("data", "dataset.nc"),
+        dataset=HELD_OUT,
         model=result("models", "enn", "model.json"),
         weights=result("models", "enn", "weights.pt"),
     output:

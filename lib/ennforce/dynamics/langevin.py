@@ -101,6 +101,7 @@ class Dynamics(ABC):
     """Equations of motion of fields in a heat bath, driven by anything with ``forces(fields)``."""
 
     SETTINGS: ClassVar[tuple[str, ...]]  # constants that the class takes, by their names in ``sections.Bath``
+    ON_DEVICES: ClassVar[bool] = True  # whether a state of tensors can be advanced, where these are
 
     def __init__(self, force_field: ForceField, **constants: float) -> None:
         self.force_field = force_field

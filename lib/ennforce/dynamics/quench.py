@@ -33,7 +33,8 @@ def quench(
 
     ``bath`` (``sections.Bath``) holds what the dynamics needs, as temperature and dt, and, for the start, initial_sigma and
     initial_order of the fields and initial_temperature of the momenta. ``seed`` fixes the start and, without a ``noise_seed``, the
-    noise. ``resumed`` is told the step the run starts from, ``progress`` every step.
+    noise. Fields are on ``device`` while they run, unless the dynamics is of the processor alone. ``resumed`` is told the step the
+    run starts from, ``progress`` every step.
     """
     start = State.before_quench(model, replicas, seed, bath)
     start = replace(start, seed=seed if noise_seed is None else noise_seed)
@@ -45,4 +46,5 @@ def quench(
         recorder(state)
         progress(state.step, steps)
 
-    return engine.run(state if device == "cpu" else state.on(device), steps - state.step, watch)
+    stays = device == "cpu" or not engine.ON_DEVICES
+    return engine.run(state if stays else state.on(device), steps - state.step, watch)

@@ -26,6 +26,7 @@ class SpinDynamics(Dynamics):
     """
 
     SETTINGS = ("damping", "temperature", "dt")
+    ON_DEVICES = False
 
     def __init__(self, force_field: ForceField, *, damping: float, temperature: float, dt: float) -> None:
         super().__init__(force_field)

@@ -34,11 +34,12 @@ class ExpandedNetwork(nn.Module):
     def __init__(self, network: EquivariantNetwork) -> None:
         super().__init__()
         self.insets = [cast(EquivariantConv, block).radius for block in network.blocks]
+        device = next(network.parameters()).device
         with torch.no_grad():
-            into, back = network.activation.bases()
+            into, back = (matrix.to(device) for matrix in network.activation.bases())
             self.embed = _first(network.embed, into, into / network.field_scale)
             self.blocks = nn.ModuleList(_plain(cast(EquivariantConv, b), into, back, into) for b in network.blocks)
-            scaled = network.force_scale * torch.eye(network.readout.channels_out)
+            scaled = network.force_scale * torch.eye(network.readout.channels_out, device=device)
             self.readout = _plain(network.readout, scaled, back, scaled)
         self.pointwise = network.activation.single
         self.requires_grad_(False)
@@ -61,7 +62,7 @@ class ExpandedSeparable(nn.Module):
         self.field_scale, self.force_scale = float(network.field_scale), float(network.force_scale)
         self.activation = network.activation
         with torch.no_grad():
-            one = torch.eye(network.embed.channels_out)
+            one = torch.eye(network.embed.channels_out, device=next(network.parameters()).device)
             self.embed, self.readout = _first(network.embed, one, one), _frozen(*network.readout.filter())
             blocks = [cast(SeparableConv, block) for block in network.blocks]
             self.stencils = nn.ModuleList(_frozen(b.stencil_filter(), None, len(b.stencil_filter()), b.dilation) for b in blocks)

@@ -32,7 +32,7 @@ class Nonlinearity(nn.Module):
     def split(self, features: torch.Tensor) -> list[torch.Tensor]:
         """One tensor (batch, copies, permuted, mixing, sites) for every term."""
         parts = features.flatten(2).split(self.dims, dim=1)
-        return [part.reshape(len(part), *shape, part.shape[-1]) for part, shape in zip(parts, self.shapes, strict=True)]
+        return [part.reshape(part.shape[0], *shape, part.shape[-1]) for part, shape in zip(parts, self.shapes, strict=True)]
 
     @staticmethod
     def join(parts: list[torch.Tensor], features: torch.Tensor) -> torch.Tensor:
