@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ennforce.io import DataError, file_digest, one_line, read_json, write_atomically, write_json
 from ennforce.models import MODELS, Hamiltonian, from_parameters
 from ennforce.networks import Architecture, ForceNetwork, build
+from ennforce.networks.compiled.inference import NativeNetwork, native
 from ennforce.networks.layers import point_group, torus_pad
-from ennforce.networks.native import NativeNetwork
 from ennforce.networks.ranges import FieldRange
 from ennforce.networks.tensors import read_tensors, write_tensors
 from ennforce.symmetry import FieldType
@@ -180,15 +180,16 @@ def _probe(network: ForceNetwork) -> torch.Tensor:
 
 
 class TiledNetwork:
-    """A network for inference: filters expanded, a torus padded once and worked on in tiles that stay in the processor's cache.
+    """A network for inference: compiled where there is a kernel for it, which cuts its own strips from a torus.
 
-    The compiled kernel cuts its own strips from the torus. Arithmetic is float32, on ``device``, where fields must be.
+    Elsewhere torch works with expanded filters on a torus padded once, in tiles that stay in the processor's cache. Arithmetic is
+    float32, on ``device``, where fields must be.
     """
 
     def __init__(self, network: ForceNetwork, device: str | torch.device = "cpu") -> None:
         self.radius = network.receptive_radius
         self.device = torch.device(device)
-        self.body = network.to(self.device).expanded()
+        self.body = native(network.to(self.device)) or network.expanded()
 
     def on_torus(self, fields: torch.Tensor, tile: int | None = None) -> torch.Tensor:
         """Forces (batch, C, *lattice) of fields, in their shape and dtype; ``tile`` changes them by rounding only."""

@@ -10,7 +10,6 @@ from torch import nn
 from ennforce.networks.base import Architecture, ForceNetwork
 from ennforce.networks.expanded import expand
 from ennforce.networks.layers import EquivariantConv, SeparableConv, point_group, torus_pad, trimmed
-from ennforce.networks.native import native
 from ennforce.networks.nonlinearities import Pointwise
 from ennforce.networks.wide import first_layer
 from ennforce.symmetry import FieldType
@@ -83,7 +82,7 @@ class EquivariantNetwork(ForceNetwork):
         return self.readout(self.activation(features))
 
     def expanded(self) -> nn.Module:
-        return native(self) or expand(self)
+        return expand(self)
 
 
 def hidden_parities(field: FieldType, mixed: bool) -> str:

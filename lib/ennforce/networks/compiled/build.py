@@ -33,16 +33,11 @@ def library(plan: Plan, gradients: bool = False) -> ctypes.CDLL | None:
     if compiler is None:
         log.info("no C compiler found: networks run in torch, several times slower (install gcc or clang, or set CC)")
         return None
-    # What writes the code stands for the code, which need not be written to find it in the cache.
-    texts = [path.read_text() for path in (*FIXED, *GENERATORS)]
-    identity = "\n".join([*texts, repr(plan), repr(gradients), compiler, *FLAGS, _processor()])
-    path = _cache() / f"network-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
-    if not path.exists() and not _compiled(compiler, source(plan, gradients), path):
-        return None
-    try:
-        found = ctypes.CDLL(str(path))
-    except OSError as error:
-        log.info("the network kernel %s cannot be loaded (%s): networks run in torch, several times slower", path, error)
+    path = _cache() / name_of(plan, gradients, compiler)
+    found = _loaded(path)
+    if found is None:
+        found = _loaded(path) if _compiled(compiler, source(plan, gradients), path) else None
+    if found is None:
         return None
     pointer, count = ctypes.c_void_p, ctypes.c_long
     if gradients:
@@ -53,6 +48,22 @@ def library(plan: Plan, gradients: bool = False) -> ctypes.CDLL | None:
             getattr(found, name).restype = count
         found.forces.argtypes, found.forces.restype = [*[pointer] * 4, *[count] * 8, pointer, pointer], None
     return found
+
+
+def name_of(plan: Plan, gradients: bool, compiler: str) -> str:
+    """The file name of a kernel in the cache."""
+    # What writes the code stands for the code, which need not be written to find it in the cache.
+    texts = [path.read_text() for path in (*FIXED, *GENERATORS)]
+    identity = "\n".join([*texts, repr(plan), repr(gradients), compiler, *FLAGS, _processor()])
+    return f"network-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
+
+
+def _loaded(path: Path) -> ctypes.CDLL | None:
+    """The library, or None where there is none, or none that is whole."""
+    try:
+        return ctypes.CDLL(str(path)) if path.exists() else None
+    except OSError:
+        return None
 
 
 def _compiled(compiler: str, code: str, path: Path) -> bool:

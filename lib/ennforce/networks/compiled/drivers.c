@@ -223,6 +223,7 @@ static void enter(const float *w, workspace *s, long y) {
     const long size = COMPONENTS * STRIDE;
     for (int j = 0; j <= 2 * FIRST_RADIUS; j++) near[j] = s->fields + (y + SLOW * (REACH - FIRST_RADIUS + j)) * size;
     for (int j = 0; j <= 2 * WIDE_RADIUS; j++) far[j] = s->fields + (y + SLOW * (REACH - WIDE_RADIUS + j)) * size;
+    (void)far; /* of networks without far stencils */
     float *feature = sheet(&s->feature[0], y), *active = sheet(&s->active[0], y), *seen = s->scratch;
     for (long x = START; x < START + COUNT; x += PAIR) {
 #if SEEN

@@ -18,6 +18,7 @@ from ennforce.networks.compiled.plan import Plan, first_layers, mixing, position
 from ennforce.networks.compiled.source import Writer
 from ennforce.networks.compiled.transform import transform
 from ennforce.networks.layers import EquivariantConv, SeparableConv
+from ennforce.networks.wide import Lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,19 @@ class Piece:
     places: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Product:
+    """Far stencils that are products of lines, the one part that is not linear: the kernel's weights at ``places``."""
+
+    far: Lines
+    take: np.ndarray  # of the flattened filter
+    places: np.ndarray
+    scale: float
+
+    def values(self) -> torch.Tensor:
+        return self.far.filter()[0].flatten()[torch.from_numpy(self.take)] * self.scale
+
+
 class Packing:
     """All weights of one network; follows them as they are trained."""
 
@@ -36,7 +50,9 @@ class Packing:
         self.plan, self.offsets = plan, Writer(plan).offsets
         self.size = Writer(plan).weights
         scales = float(network.field_scale), float(network.force_scale)
-        self.pieces = list(self._pieces(cast(Any, network), *scales))
+        found = list(self._pieces(cast(Any, network), *scales))
+        self.pieces = [piece for piece in found if isinstance(piece, Piece)]
+        self.products = [piece for piece in found if isinstance(piece, Product)]
         self.places = np.concatenate([piece.places.ravel() for piece in self.pieces])
         self.cuts = np.cumsum([piece.places.size for piece in self.pieces])[:-1]
 
@@ -45,6 +61,9 @@ class Packing:
         found = np.zeros(self.size, dtype=np.float32)
         values = [_rows(piece) @ piece.matrix for piece in self.pieces]
         found[self.places] = np.concatenate([value.ravel() for value in values])
+        with torch.no_grad():
+            for product in self.products:
+                found[product.places] = product.values().numpy()
         return found
 
     def set_gradients(self, slope: np.ndarray) -> None:
@@ -52,15 +71,22 @@ class Packing:
         for piece, part in zip(self.pieces, np.split(slope[self.places], self.cuts), strict=True):
             found = part.reshape(piece.places.shape) @ piece.matrix.T
             piece.parameter.grad = torch.from_numpy(found.reshape(piece.parameter.shape)).to(piece.parameter.dtype)
+        for product in self.products:
+            product.far.lines.grad = None
+        for product in self.products:  # terms of a field share their lines: gradients add up
+            product.values().backward(torch.from_numpy(slope[product.places]))
 
-    def _pieces(self, network: Any, field_scale: float, force_scale: float) -> Iterator[Piece]:
-        p, at, copies = self.plan, self.offsets, self.plan.copies
+    def _pieces(self, network: Any, field_scale: float, force_scale: float) -> Iterator[Piece | Product]:
+        p, at = self.plan, self.offsets
         near, far, spread = first_layers(network)
         for t, (n, _, kind) in enumerate(p.field):
             # kernel: [copy][field channel][position][element]
             yield self._filter(near, kind, t, p.first_radius, at[f"FIRST_{t}"], (2, 3, 4, 0, 1), 1.0 / field_scale)
-            if far is not None and spread is not None:
+            if isinstance(far, Lines):
+                yield self._lines(far, t, at[f"FAR_{t}"], 1.0 / field_scale)
+            elif far is not None:
                 yield self._filter(far, t, t, p.wide_radius, at[f"FAR_{t}"], (0, 1, 2, 3, 4), 1.0 / field_scale)
+            if spread is not None:
                 yield self._filter(spread, kind, t, 0, at[f"SPREAD_{t}"], (0, 1, 2, 3, 4), 1.0)
         if near.bias is not None:
             yield _copied(near.bias, at["ENTERED"] + np.arange(near.bias.numel()))
@@ -89,6 +115,18 @@ class Packing:
         places.transpose(stored)[...] = start + np.arange(places.size).reshape([sizes[axis] for axis in stored])
         rows = places.transpose(0, 2, 1, 3, 4).reshape(copies_out * copies_in, -1)
         return Piece(parameter, _single(basis.reshape(len(basis), -1) * factor), rows)
+
+    def _lines(self, far: Lines, t: int, start: int, scale: float) -> Product:
+        """The stencils of a term's copies; components of a degree share them."""
+        p = self.plan
+        n, m, _ = p.field[t]
+        into = sum(count * components for count, components, _ in p.field)
+        first = sum(count * components for count, components, _ in p.field[:t])
+        box = (2 * p.wide_radius + 1) ** p.dimension
+        copy, one, other, place = np.ix_(*map(np.arange, (p.wide, n, n, len(positions(p.lattice, p.wide_radius)))))
+        row = p.wide * first + (copy * n + one) * m
+        take = (row * into + first + other * m) * box + support(p.lattice, p.wide_radius)[place]
+        return Product(far, take.ravel(), start + np.arange(take.size), scale)
 
     def _block(self, block: Any, start: int) -> Iterator[Piece]:
         p, at, copies = self.plan, self.offsets, self.plan.copies

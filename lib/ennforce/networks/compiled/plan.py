@@ -24,7 +24,7 @@ from ennforce.networks.layers import EquivariantConv, SeparableConv, filter_basi
 from ennforce.networks.models import EquivariantNetwork
 from ennforce.networks.nonlinearities import TensorProduct
 from ennforce.networks.typed import TypedNetwork
-from ennforce.networks.wide import WideConv
+from ennforce.networks.wide import Lines, WideConv
 from ennforce.symmetry import FieldType
 from ennforce.symmetry.groups import REGULAR
 
@@ -116,7 +116,7 @@ def plan(network: ForceNetwork) -> Plan | None:
         outputs=tuple(tuple(o for o, t in enumerate(out_type.terms) if (t.parity, t.degree) == kind) for kind in kinds),
         constant=tuple(o for o, t in enumerate(out_type.terms) if (t.parity, t.degree) == (1, 0)),
         entered=tuple(k for k, kind in enumerate(kinds) if kind == (1, 0)),
-        dilations=tuple(getattr(a, "dilations", ()) or (1,) * a.depth),
+        dilations=a.spacings,
         radius=a.radius,
         separable=a.separable,
         first_radius=a.first_radius,
@@ -197,7 +197,7 @@ def _gated(kinds: tuple[int, ...], graph: Expressions, values: list[Value]) -> l
     return [x * factor.sigmoid() for part, factor in zip(parts, gates, strict=True) for x in part]
 
 
-def first_layers(network: Any) -> tuple[EquivariantConv, EquivariantConv | None, EquivariantConv | None]:
+def first_layers(network: Any) -> tuple[EquivariantConv, EquivariantConv | Lines | None, EquivariantConv | None]:
     """The first layer's near stencils, and its far ones with what spreads these, where it has any."""
     embed = network.embed
     return (embed.near, embed.far, embed.spread) if isinstance(embed, WideConv) else (embed, None, None)
