@@ -13,9 +13,9 @@ from ennforce.io import DataError, read_json
 from ennforce.lattice import Lattice
 from ennforce.models import Holstein, Kondo
 from ennforce.networks import Architecture, EquivariantNetwork, build
+from ennforce.networks.compiled.inference import NativeNetwork, native
 from ennforce.networks.equivariance import assert_equivariant
 from ennforce.networks.export import load_model
-from ennforce.networks.native import NativeNetwork, native
 from ennforce.networks.ranges import FieldRange
 from ennforce.symmetry import FieldType
 from ennforce.training.dataset import Samples, conditions_of, configurations

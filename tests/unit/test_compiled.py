@@ -1,4 +1,4 @@
-"""Compiled kernels compute what torch does, forces and gradients, for every network they know, and step aside where they cannot serve."""
+"""Compiled kernels compute the forces and gradients of torch for every network they know, and step aside where they cannot."""
 
 import subprocess
 
@@ -27,7 +27,15 @@ DIRECT = {
     "odd alone": {"width": 3, "depth": 1, "mixed": False, "separable": True},
     "even": {"width": 1, "depth": 2, "field_type": "1xA1e", "radius": 2, "first_radius": 1},
     "two terms": {"width": 1, "depth": 2, "field_type": "1xEo+1xA1e", "separable": True},
-    "dilated lines": {"width": 1, "depth": 3, "separable": True, "dilations": (1, 2, 3), "wide": 2, "wide_radius": 5, "lines": True},
+    "dilated lines": {
+        "width": 1,
+        "depth": 3,
+        "separable": True,
+        "dilations": (1, 2, 3),
+        "wide": 2,
+        "wide_radius": 5,
+        "lines": True,
+    },
     "chain": {"lattice": "chain", "width": 2, "depth": 2, "dilations": (3, 1)},
     "triangular vector": {"lattice": "triangular", "width": 1, "depth": 2, "separable": True, "field_type": "1xE1o"},
     "triangular full": {"lattice": "triangular", "width": 1, "depth": 2, "wide": 1, "wide_radius": 4, "lines": True},
@@ -40,7 +48,8 @@ ENERGIES = {
     "full energy": {"kind": "enn_energy", "lattice": "triangular", "width": 1, "depth": 2, "field_type": "1xE1o"},
     "energy of a chain": {"kind": "enn_energy", "lattice": "chain", "width": 2, "depth": 2},
     "cubic energy": {
-        "kind": "enn_energy", "lattice": "cubic", "width": 1, "depth": 1, "separable": True, "field_type": "1xT1uo", "first_radius": 1,
+        "kind": "enn_energy", "lattice": "cubic", "width": 1, "depth": 1, "separable": True, "field_type": "1xT1uo",
+        "first_radius": 1,
     },
 }  # fmt: skip
 # Of a torus that is no multiple of a strip, and of a small one.
@@ -238,7 +247,16 @@ def test_the_code_is_free_of_warnings(tmp_path):
         text = tmp_path / "network.c"
         text.write_text(source(plan(network()), gradients))
         told = subprocess.run(
-            ["cc", "-std=gnu11", "-Wall", "-Wno-unused-function", "-Wno-maybe-uninitialized", "-march=native", "-fsyntax-only", text],
+            [
+                "cc",
+                "-std=gnu11",
+                "-Wall",
+                "-Wno-unused-function",
+                "-Wno-maybe-uninitialized",
+                "-march=native",
+                "-fsyntax-only",
+                text,
+            ],
             capture_output=True,
             text=True,
         )

@@ -132,7 +132,7 @@ def test_the_scripts_of_this_project_depend_on_their_own_stage():
     assert {name for module, name in sources.definitions(ROOT / "scripts" / "train.py") if module == "ennforce.sections"} == {
         "Annotated", "Field", "Energy", "EitherEnergy"
     }  # fmt: skip
-    assert ("ennforce.networks.compiled.source", "drivers.c") in sources.definitions(ROOT / "scripts" / "train.py")
+    assert ("ennforce.networks.compiled.source", "layers.c") in sources.definitions(ROOT / "scripts" / "train.py")
     figure = {module.removeprefix("ennforce.") for module, _ in sources.definitions(FOLDER / "growth.py")} | modules("figure.py")
     assert figure >= {"growth", "figure", "figures.style"}
     assert not {name for name in figure if name.startswith(("electrons", "networks", "training", "dynamics", "config"))}
@@ -141,5 +141,5 @@ def test_the_scripts_of_this_project_depend_on_their_own_stage():
     unused = ast.literal_eval(re.search(r"^UNUSED = (\{.*?^\})", text, re.DOTALL | re.MULTILINE).group(1))
     driven_by_kpm, driven_by_network = (modules("trajectory.py", *unused[engine]) for engine in ("kpm", "network"))
     assert not {name for name in driven_by_kpm if name.startswith("networks")} and "electrons.solver" in driven_by_kpm
-    assert "electrons.solver" not in driven_by_network and driven_by_network >= {"networks.compiled.inference", "electrons.following"}
+    assert "electrons.solver" not in driven_by_network and driven_by_network >= {"networks.compiled.build", "electrons.following"}
     assert "corrected" in modules("trajectory.py", *unused["corrected"])

@@ -15,9 +15,9 @@ from ennforce.networks import ForceNetwork
 from ennforce.networks.compiled.training import compiled_gradients
 from ennforce.networks.conditioned import ConditionedNetwork
 
-# Called with fields and target forces (batch, C, *lattice), float32 and contiguous, weights (batch,), and for a network that is told
-# conditions these, (batch, inputs), it sets ``.grad`` of all parameters of the network to the gradients of the loss, and returns the
-# loss: the mean over the batch of weight times mean square error.
+# Called with fields and target forces (batch, C, *lattice), float32 and contiguous, weights (batch,), and for a network that is
+# told conditions these, (batch, inputs), it sets ``.grad`` of all parameters of the network to the gradients of the loss, and
+# returns the loss: the mean over the batch of weight times mean square error.
 Gradients = Callable[..., float]
 
 

@@ -14,13 +14,15 @@ import tempfile
 from pathlib import Path
 
 from ennforce.networks.compiled.plan import Plan
-from ennforce.networks.compiled.source import FIXED, source
+from ennforce.networks.compiled.source import GRADIENTS, LAYERS, STRIPS, VECTORS, source
 
 log = logging.getLogger("ennforce")
 # Not -ffast-math: it would change the processor's mode for the whole process, and reorder sums whose order is accuracy.
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-shared", "-fPIC")
 LIBRARIES = ("-lm", "-lpthread")
-GENERATORS = tuple(Path(__file__).with_name(name) for name in ("transform.py", "expressions.py", "plan.py", "source.py"))
+GENERATORS = tuple(
+    Path(__file__).with_name(name) for name in ("transform.py", "expressions.py", "plan.py", "layout.py", "source.py")
+)
 
 
 @functools.cache
@@ -53,7 +55,7 @@ def library(plan: Plan, gradients: bool = False) -> ctypes.CDLL | None:
 def name_of(plan: Plan, gradients: bool, compiler: str) -> str:
     """The file name of a kernel in the cache."""
     # What writes the code stands for the code, which need not be written to find it in the cache.
-    texts = [path.read_text() for path in (*FIXED, *GENERATORS)]
+    texts = [path.read_text() for path in (VECTORS, LAYERS, STRIPS, GRADIENTS, *GENERATORS)]
     identity = "\n".join([*texts, repr(plan), repr(gradients), compiler, *FLAGS, _processor()])
     return f"network-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
 

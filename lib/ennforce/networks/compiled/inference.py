@@ -13,9 +13,9 @@ from torch import nn
 
 from ennforce.networks.base import ForceNetwork
 from ennforce.networks.compiled.build import library
+from ennforce.networks.compiled.layout import PLANE, ROWS
 from ennforce.networks.compiled.packing import Packing
 from ennforce.networks.compiled.plan import plan
-from ennforce.networks.compiled.source import PLANE, ROWS
 
 
 class Strip(NamedTuple):

@@ -1,7 +1,7 @@
 """The weights of a network in the order in which its kernel holds them, and slopes by these back to the network's own.
 
-Every weight of the kernel is a fixed linear map of the network's weights: filters are sums over a basis of intertwiners, mixing matrices
-their blocks in irreps.
+Every weight of the kernel is a fixed linear map of the network's weights: filters are sums over a basis of intertwiners, mixing
+matrices their blocks in irreps.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from ennforce.networks.base import ForceNetwork
+from ennforce.networks.compiled.layout import Layout
 from ennforce.networks.compiled.plan import Plan, first_layers, mixing, positions, product_weights
-from ennforce.networks.compiled.source import Writer
 from ennforce.networks.compiled.transform import transform
 from ennforce.networks.layers import EquivariantConv, SeparableConv
 from ennforce.networks.wide import Lines
@@ -47,8 +47,8 @@ class Packing:
     """All weights of one network; follows them as they are trained."""
 
     def __init__(self, network: ForceNetwork, plan: Plan) -> None:
-        self.plan, self.offsets = plan, Writer(plan).offsets
-        self.size = Writer(plan).weights
+        layout = Layout(plan)
+        self.plan, self.offsets, self.size = plan, layout.offsets, layout.weights
         scales = float(network.field_scale), float(network.force_scale)
         found = list(self._pieces(cast(Any, network), *scales))
         self.pieces = [piece for piece in found if isinstance(piece, Piece)]
@@ -79,38 +79,37 @@ class Packing:
     def _pieces(self, network: Any, field_scale: float, force_scale: float) -> Iterator[Piece | Product]:
         p, at = self.plan, self.offsets
         near, far, spread = first_layers(network)
-        for t, (n, _, kind) in enumerate(p.field):
-            # kernel: [copy][field channel][position][element]
-            yield self._filter(near, kind, t, p.first_radius, at[f"FIRST_{t}"], (2, 3, 4, 0, 1), 1.0 / field_scale)
+        for t, (_, _, kind) in enumerate(p.field):
+            yield self._filter(near, kind, t, p.first_radius, at[f"FIRST_{t}"], 1.0 / field_scale)
             if isinstance(far, Lines):
                 yield self._lines(far, t, at[f"FAR_{t}"], 1.0 / field_scale)
             elif far is not None:
-                yield self._filter(far, t, t, p.wide_radius, at[f"FAR_{t}"], (0, 1, 2, 3, 4), 1.0 / field_scale)
+                yield self._filter(far, t, t, p.wide_radius, at[f"FAR_{t}"], 1.0 / field_scale)
             if spread is not None:
-                yield self._filter(spread, kind, t, 0, at[f"SPREAD_{t}"], (0, 1, 2, 3, 4), 1.0)
+                yield self._filter(spread, kind, t, 0, at[f"SPREAD_{t}"], 1.0)
         if near.bias is not None:
             yield _copied(near.bias, at["ENTERED"] + np.arange(near.bias.numel()))
         for number, block in enumerate(network.blocks):
             yield from self._block(block, at["BLOCKS"] + number * at["BLOCK"])
         if p.reads >= 0:
-            yield self._filter(network.readout, 0, p.reads, 0, at["READ"], (0, 1, 2, 3, 4), force_scale * field_scale)
+            yield self._filter(network.readout, 0, p.reads, 0, at["READ"], force_scale * field_scale)
             return
         for t, (_, _, kind) in enumerate(p.field):
-            yield self._filter(network.readout, t, kind, 0, at[f"READ_{t}"], (0, 1, 2, 3, 4), force_scale)
+            yield self._filter(network.readout, t, kind, 0, at[f"READ_{t}"], force_scale)
         if network.readout.bias is not None:
             pattern = network.readout.bias_pattern.double().numpy().T * force_scale
             yield Piece(network.readout.bias, _single(pattern), at["CONSTANT"] + np.arange(pattern.shape[1])[None])
 
-    def _filter(self, layer: EquivariantConv, o: int, i: int, radius: int, start: int, order: tuple[int, ...], factor: float) -> Piece:
-        """One pair of terms of a convolution, its axes (out copy, out, in copy, in, position) stored in ``order``.
+    def _filter(self, layer: EquivariantConv, o: int, i: int, radius: int, start: int, factor: float) -> Piece:
+        """One pair of terms of a convolution, from ``start`` on: (out copy, out, in copy, in, position), the last running fastest.
 
-        ``order`` lists for each stored axis, slowest first, which of these it is.
+        Of the first layer's near stencils ``out`` runs fastest, the elements of the group.
         """
         parameter, basis = getattr(layer, f"weight_{o}_{i}"), self._basis(layer, o, i, radius)
         copies_out, copies_in, _ = parameter.shape
         _, out, into, count = basis.shape
         sizes = (copies_out, out, copies_in, into, count)
-        stored = {(2, 3, 4, 0, 1): (0, 2, 3, 4, 1), (0, 1, 2, 3, 4): (0, 1, 2, 3, 4)}[order]
+        stored = (0, 2, 3, 4, 1) if start == self.offsets.get(f"FIRST_{i}") else (0, 1, 2, 3, 4)
         places = np.empty(sizes, dtype=np.int64)
         places.transpose(stored)[...] = start + np.arange(places.size).reshape([sizes[axis] for axis in stored])
         rows = places.transpose(0, 2, 1, 3, 4).reshape(copies_out * copies_in, -1)

@@ -1,10 +1,10 @@
 """What of a network decides about its kernel's code, and its weights in the order in which the kernel holds them.
 
-The kernel knows one scheme, of which every exactly symmetric network of ours is a case. Hidden features have ``copies`` copies of the
-regular representation of each kind (a parity, and a degree with its components). Each block looks at the activated features of the
-sites around through ``views``, mixes them in irreps, and adds. A separable block has one view of each copy, its stencil. A full
-convolution is the same with one view for every shift s of the stencil, which takes the element h from the site h s away: the views
-are then regular features themselves, and the mixing matrices are the whole convolution, at a fifth of its products.
+The kernel knows one scheme, of which every exactly symmetric network of ours is a case. Hidden features have ``copies`` copies of
+the regular representation of each kind (a parity, and a degree with its components). Each block looks at the activated features
+of the sites around through ``views``, mixes them in irreps, and adds. A separable block has one view of each copy, its stencil. A
+full convolution is the same with one view for every shift s of the stencil, which takes the element h from the site h s away: the
+views are then regular features themselves, and the mixing matrices are the whole convolution, at a fifth of its products.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The regular representation in irreps, as C: where its maps are block-diagonal (PHYSICS P3).
 
-A feature f has a value for each element h of the point group. Its irrep components are F_ij = sum_h D_ij(h) f(h); an equivariant map
-between features mixes the columns j of an irrep, the same way for each row i. For D4 that is 12 products in place of 64.
+A feature f has a value for each element h of the point group. Its irrep components are F_ij = sum_h D_ij(h) f(h). An equivariant
+map between features mixes the columns j of an irrep, the same way for each row i. For D4 that is 12 products in place of 64.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Transform:
         return len(self.matrix)
 
     def packing(self) -> list[np.ndarray]:
-        """For each irrep the array P (d, d, h) that makes its block B[j', j] = sum_h P[j', j, h] W[h, 0] of a map W, norms folded in.
+        """For each irrep the array P (d, d, h) that makes its block of a map W: B[j', j] = sum_h P[j', j, h] W[h, 0], with norms.
 
         What W does is then: to irreps, blocks, and back by the transpose of ``matrix``.
         """
@@ -46,7 +46,8 @@ def transform(lattice: str) -> Transform:
     """
     group = point_group(lattice)
     lines = [m[:, 0, 0] for m in group.irreps.values() if m.shape[1] == 1]
-    rows, blocks = [], []
+    rows: list[np.ndarray] = []
+    blocks: list[tuple[int, int]] = []
     for matrices in group.irreps.values():
         candidates = [matrices] + [line[:, None, None] * other for line in lines for other in group.irreps.values()]
         character = np.trace(matrices, axis1=1, axis2=2)

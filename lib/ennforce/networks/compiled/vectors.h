@@ -9,6 +9,9 @@
 #define LANES 8
 #endif
 #define PAIR (2 * LANES)
+/* Sheets around, the stride from channel to channel and from line to line, and the position of a pair of sites. */
+#define WHERE const float *const *rows, long stride, long pitch, long x
+#define EACH(n, count) for (int n = 0; n < (count); n++)
 #define INLINE static inline __attribute__((always_inline))
 
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
@@ -22,6 +25,7 @@ INLINE pair sub(pair x, pair y) { return (pair){x.a - y.a, x.b - y.b}; }
 INLINE pair mul(pair x, pair y) { return (pair){x.a * y.a, x.b * y.b}; }
 INLINE pair scale(float w, pair x) { return (pair){w * x.a, w * x.b}; }
 INLINE pair fma1(float w, pair x, pair y) { return (pair){w * x.a + y.a, w * x.b + y.b}; }
+INLINE vec total(pair x) { return x.a + x.b; } /* lane by lane */
 INLINE pair all(float w) { vec v = w - (vec){0}; return (pair){v, v}; }
 
 /* exp(-x), at most 2^60; as 2^k 2^f with |f| <= 1/2, a minimax polynomial: relative error 2.3e-7 */
@@ -91,6 +95,5 @@ INLINE void multiply_back(const float *w, const pair *in, pair *out, int rows, i
 
 /* gradient += left x right, summed over the sites of the pairs, lane by lane. */
 INLINE void outer(vec *gradient, const pair *left, const pair *right, int rows, int columns) {
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < columns; j++) gradient[i * columns + j] += left[i].a * right[j].a + left[i].b * right[j].b;
+    EACH(i, rows) EACH(j, columns) gradient[i * columns + j] += left[i].a * right[j].a + left[i].b * right[j].b;
 }

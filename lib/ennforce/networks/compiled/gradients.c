@@ -1,0 +1,251 @@
+/* The loss of whole tori and its gradient, layer by layer. */
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+typedef struct {
+    long batch, sheets, sites;            /* configurations; sheets of a torus; sites of a sheet */
+    long start, count, stride, pitch;     /* of sheets of features: first position and number of those worked on */
+    long field_start, field_stride, field_sites;
+    long wraps, threads;
+    const int *field_source;              /* for each position of a field sheet its site */
+    const int *wrap;                      /* pairs (position in the halo, position of the same site inside) */
+    const float *valid;                   /* 1 where a position is a site, 0 elsewhere */
+    const int *inside;                    /* position of every site */
+    const float *fields, *targets, *importance; /* (batch, component, site), and the weight of each configuration */
+    const float *w;
+    float *features, *active, *slope, *sent, *fields_padded, *seen, *seen_slope;
+    vec *gradients;
+    double *losses;                       /* one for each thread */
+    atomic_int waiting, round, go;
+} job;
+
+static void meet(job *j) {
+    int round = atomic_load(&j->round);
+    if (atomic_fetch_add(&j->waiting, 1) + 1 == j->threads) {
+        atomic_store(&j->waiting, 0);
+        atomic_fetch_add(&j->round, 1);
+        return;
+    }
+    for (long n = 0; atomic_load(&j->round) == round; n++)
+        if (n > 4000) sched_yield();
+}
+
+static void close_sheet(const job *j, float *values, int channels) {
+    for (int c = 0; c < channels; c++, values += j->stride)
+        for (long n = 0; n < j->wraps; n++) values[j->wrap[2 * n]] = values[j->wrap[2 * n + 1]];
+}
+
+/* Pointers to the 2 reach + 1 sheets around y of an array of sheets. */
+static inline void around(const job *j, const float *values, long size, long y, long reach, long dilation, const float **rows) {
+    for (long k = 0; k <= 2 * reach; k++) {
+        long at = SLOW ? (y + (k - reach) * dilation) % j->sheets : 0;
+        rows[k] = values + (at < 0 ? at + j->sheets : at) * size;
+    }
+}
+
+typedef struct { job *j; int number; } task;
+
+static void *work(void *argument) {
+    job *j = ((task *)argument)->j;
+    while (!atomic_load(&j->go)) sched_yield(); /* the number of threads is known when all have started */
+    const int me = ((task *)argument)->number;
+    const long from = j->sheets * me / j->threads, to = j->sheets * (me + 1) / j->threads;
+    const long stride = j->stride, pitch = j->pitch, last = j->start + j->count, shift = j->field_start - j->start;
+    const long size = CHANNELS * stride, level = size * j->sheets, field_size = COMPONENTS * j->field_stride;
+    const float *w = j->w;
+    vec *gradient = j->gradients + (long)me * WEIGHTS;
+    double loss = 0.0;
+    for (long b = 0; b < j->batch; b++) {
+        const long sites = j->sheets * j->sites;
+        for (long y = from; y < to; y++)
+            for (int v = 0; v < COMPONENTS; v++) {
+                const float *x = j->fields + (b * COMPONENTS + v) * sites + y * j->sites;
+                float *q = j->fields_padded + y * field_size + v * j->field_stride;
+                for (long n = 0; n < j->field_sites; n++) q[n] = x[j->field_source[n]];
+            }
+        meet(j);
+        for (long y = from; y < to; y++) {
+            const float *near[2 * FIRST_RADIUS + 1], *far[2 * WIDE_RADIUS + 1];
+            around(j, j->fields_padded, field_size, y, FIRST_RADIUS, 1, near);
+            around(j, j->fields_padded, field_size, y, WIDE_RADIUS, 1, far);
+            float *seen = j->seen + y * SEEN * stride;
+            for (long x = j->start; x < last; x += PAIR) {
+#if SEEN
+                const float *at[FAR];
+                point_far(far, j->field_stride, pitch, x + shift, at);
+                look_far(w, at, j->field_stride, seen + x, stride);
+#endif
+                first(w, near, j->field_stride, pitch, x + shift, seen + x, stride, j->features + y * size + x,
+                      j->active + y * size + x, stride);
+            }
+            close_sheet(j, j->active + y * size, CHANNELS);
+        }
+        meet(j);
+        for (int l = 1; l <= DEPTH; l++) {
+            const float *block = block_weights(w, l - 1);
+            for (long y = from; y < to; y++) {
+                const float *rows[2 * RADIUS + 1], *old = j->features + (l - 1) * level + y * size;
+                around(j, j->active + (l - 1) * level, size, y, RADIUS, DILATION[l - 1], rows);
+                float *feature = j->features + l * level + y * size, *active = j->active + l * level + y * size;
+                for (long x = j->start; x < last; x += PAIR) {
+                    if (l < DEPTH)
+                        step(block, rows, stride, pitch, x, DILATION[l - 1], old + x, feature + x, active + x, block_weights(w, l), 0);
+                    else
+                        step(block, rows, stride, pitch, x, DILATION[l - 1], old + x, feature + x, 0, block, 0);
+                }
+                if (l < DEPTH) close_sheet(j, active, CHANNELS);
+            }
+            meet(j);
+        }
+        const float factor = 2.0f * j->importance[b] / ((float)j->batch * COMPONENTS * sites);
+        double squares = 0.0;
+        for (long y = from; y < to; y++) {
+            /* The sheet of fields is no longer needed by this thread alone, so the errors have a place of their own. */
+            const float *feature = j->features + DEPTH * level + y * size;
+            float *slope = j->slope + y * size, *error = j->seen_slope + y * MAX(SEEN, COMPONENTS) * stride;
+            for (long x = j->start; x < last; x += PAIR) {
+                pair f[CHANNELS], a[CHANNELS], out[COMPONENTS];
+                load_all(feature + x, stride, f);
+                if (!TYPED) activate_all(block_weights(w, DEPTH - 1), f, a);
+                read(w, TYPED ? f : a, out);
+                for (int v = 0; v < COMPONENTS; v++) store(error + v * stride + x, out[v]);
+            }
+            for (int v = 0; v < COMPONENTS; v++) {
+                const float *target = j->targets + (b * COMPONENTS + v) * sites + y * j->sites;
+                for (long n = 0; n < j->sites; n++) {
+                    float *e = error + v * stride + j->inside[n];
+                    *e -= target[n];
+                    squares += (double)*e * *e;
+                    *e *= factor;
+                }
+            }
+            for (long x = j->start; x < last; x += PAIR) {
+                pair f[CHANNELS], a[CHANNELS], down[CHANNELS], up[COMPONENTS];
+                load_all(feature + x, stride, f);
+                if (!TYPED) activate_all(block_weights(w, DEPTH - 1), f, a);
+                for (int v = 0; v < COMPONENTS; v++) up[v] = mul(load(error + v * stride + x), load(j->valid + x));
+                read_back(w, TYPED ? f : a, up, down, gradient);
+                if (!TYPED) {
+                    pair through[CHANNELS];
+                    for (int n = 0; n < CHANNELS; n++) through[n] = down[n], down[n] = all(0.0f);
+                    activation_back(block_weights(w, DEPTH - 1), feature + x, stride, through, down, gradient + W_BLOCKS);
+                }
+                store_all(down, slope + x, stride);
+            }
+        }
+        loss += squares * j->importance[b] / ((double)j->batch * COMPONENTS * sites);
+        for (int l = DEPTH; l > 0; l--) {
+            const float *block = block_weights(w, l - 1);
+            vec *own = gradient + W_BLOCKS + (l - 1) * W_BLOCK;
+            for (long y = from; y < to; y++) {
+                const float *rows[2 * RADIUS + 1];
+                float *slope = j->slope + y * size, *sent = j->sent + y * RETURNED * stride;
+                around(j, j->active + (l - 1) * level, size, y, RADIUS, DILATION[l - 1], rows);
+                for (long x = j->start; x < last; x += PAIR)
+                    send(block, rows, stride, pitch, x, DILATION[l - 1], slope + x, stride, sent + x, own);
+                stencil_gradient(rows, stride, pitch, j->start, j->count, DILATION[l - 1], sent + j->start, stride, own);
+                close_sheet(j, sent, RETURNED);
+            }
+            meet(j);
+            for (long y = from; y < to; y++) {
+                const float *rows[2 * RADIUS + 1], *feature = j->features + (l - 1) * level + y * size;
+                float *slope = j->slope + y * size;
+                around(j, j->sent, RETURNED * stride, y, RADIUS, DILATION[l - 1], rows);
+                for (long x = j->start; x < last; x += PAIR) {
+                    pair up[CHANNELS], down[CHANNELS];
+                    gather(block, rows, stride, pitch, x, DILATION[l - 1], up);
+                    /* What is no site is worked on too, and must not count. */
+                    for (int n = 0; n < CHANNELS; n++) up[n] = mul(up[n], load(j->valid + x));
+                    load_all(slope + x, stride, down);
+                    activation_back(block, feature + x, stride, up, down, own);
+                    store_all(down, slope + x, stride);
+                }
+                }
+            meet(j);
+        }
+        for (long y = from; y < to; y++) {
+            const float *near[2 * FIRST_RADIUS + 1], *far[2 * WIDE_RADIUS + 1];
+            around(j, j->fields_padded, field_size, y, FIRST_RADIUS, 1, near);
+            around(j, j->fields_padded, field_size, y, WIDE_RADIUS, 1, far);
+            for (long x = j->start; x < last; x += PAIR) {
+                const float *at[NEAR];
+                pair slope[CHANNELS];
+                float *seen_slope = j->seen_slope + y * MAX(SEEN, COMPONENTS) * stride + x;
+                point_near(near, j->field_stride, pitch, x + shift, at);
+                load_all(j->slope + y * size + x, stride, slope);
+                embed_back(w, at, j->field_stride, j->seen + y * SEEN * stride + x, stride, slope, gradient, seen_slope);
+#if SEEN
+                const float *wide[FAR];
+                point_far(far, j->field_stride, pitch, x + shift, wide);
+                look_far_back(wide, j->field_stride, seen_slope, stride, gradient);
+#endif
+            }
+        }
+        meet(j);
+    }
+    j->losses[me] = loss;
+    return 0;
+}
+
+/* Loss, and its gradient by all weights. ``sizes``: the numbers of ``job`` from batch to threads. ``memory``: gradient_size bytes. */
+static long divide(job *j, char *memory) {
+    char *at = memory;
+#define TAKE(target, type, count) (target = (type *)at, at += UP((long)(count) * (long)sizeof(type), 64))
+    long sheet = j->sheets * j->stride;
+    TAKE(j->features, float, (DEPTH + 1) * CHANNELS * sheet);
+    TAKE(j->active, float, DEPTH * CHANNELS * sheet);
+    TAKE(j->slope, float, CHANNELS * sheet);
+    TAKE(j->sent, float, RETURNED * sheet);
+    TAKE(j->seen, float, SEEN * sheet);
+    TAKE(j->seen_slope, float, MAX(SEEN, COMPONENTS) * sheet);
+    TAKE(j->fields_padded, float, COMPONENTS * j->sheets * j->field_stride);
+    TAKE(j->gradients, vec, WEIGHTS * j->threads);
+    TAKE(j->losses, double, j->threads);
+    return at - memory;
+}
+
+static void fill(job *j, const long *sizes) {
+    j->batch = sizes[0], j->sheets = sizes[1], j->sites = sizes[2], j->start = sizes[3], j->count = sizes[4], j->stride = sizes[5];
+    j->pitch = sizes[6], j->field_start = sizes[7], j->field_stride = sizes[8], j->field_sites = sizes[9], j->wraps = sizes[10];
+    j->threads = sizes[11];
+}
+
+long gradient_size(const long *sizes) {
+    job j;
+    fill(&j, sizes);
+    return divide(&j, 0) + 64;
+}
+
+double gradient(const long *sizes, const int *field_source, const int *wrap, const float *valid, const int *inside, const float *fields,
+                const float *targets, const float *importance, const float *w, float *result, char *memory) {
+    job j;
+    pthread_t threads[64];
+    task tasks[64];
+    fill(&j, sizes);
+    divide(&j, (char *)UP((size_t)memory, 64));
+    j.field_source = field_source, j.wrap = wrap, j.valid = valid, j.inside = inside;
+    j.fields = fields, j.targets = targets, j.importance = importance, j.w = w;
+    atomic_init(&j.waiting, 0), atomic_init(&j.round, 0), atomic_init(&j.go, 0);
+    memset(j.gradients, 0, WEIGHTS * j.threads * sizeof(vec));
+    for (int n = 0; n < j.threads; n++) tasks[n] = (task){&j, n};
+    int started = 1;
+    for (; started < j.threads; started++)
+        if (pthread_create(&threads[started], 0, work, &tasks[started])) break;
+    j.threads = started;
+    atomic_store(&j.go, 1);
+    work(&tasks[0]);
+    double loss = 0.0;
+    for (int n = 0; n < j.threads; n++) {
+        if (n) pthread_join(threads[n], 0);
+        loss += j.losses[n];
+    }
+    for (long n = 0; n < WEIGHTS; n++) {
+        float sum = 0.0f;
+        for (int t = 0; t < j.threads; t++)
+            for (int lane = 0; lane < LANES; lane++) sum += j.gradients[t * WEIGHTS + n][lane];
+        result[n] = sum;
+    }
+    return loss;
+}
