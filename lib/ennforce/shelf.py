@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ValidationError
 
 from ennforce.files import DataError, file_digest, read_json
 
@@ -16,6 +19,18 @@ FORMAT = 1
 LARGEST = 2**20  # bytes of an entry: it is kept with the code
 FILES = ("model.json", "weights.pt", "history.csv", "metrics.json", "card.md", "sample.nc")
 AUDIT = "audit.json"  # of models whose electrons the local solver finds
+
+
+class Error(BaseModel):
+    rmse: float
+
+
+class Told(BaseModel):
+    """What ``entry.json`` must hold; it may hold more."""
+
+    study: str
+    files: dict[Literal["model.json", "weights.pt", "history.csv", "metrics.json", "card.md", "sample.nc", "audit.json"], str]
+    errors: dict[Literal["random", "quench"], Error]
 
 
 @dataclass(frozen=True)
@@ -40,11 +55,17 @@ def read_entry(folder: str | Path) -> Entry:
         kept = sorted(path.parent.name for path in folder.parent.glob("*/entry.json"))
         known = f"there are {', '.join(kept)}" if kept else "a finished study is put there by ennforce shelve results/STUDY"
         raise DataError(f"{folder} is no network of the shelf, for it holds no entry.json: {known}")
-    told = read_json(folder / "entry.json", ("format", "study", "files", "errors"), signed=True)
+    told = read_json(folder / "entry.json", ("format",), signed=True)
     if told["format"] != FORMAT:
         raise DataError(
             f"{folder} is an entry of version {told['format']} of the shelf, and this is version {FORMAT}: shelve the study again"
         )
+    try:
+        Told.model_validate(told)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise DataError(f"{folder}/entry.json has no such {place} ({problem['msg'].lower()}): shelve the study again") from None
     missing = [name for name in {*FILES, *told["files"]} if name not in told["files"] or not (folder / name).is_file()]
     if missing:
         raise DataError(f"{folder} lacks {', '.join(sorted(missing))}: restore the folder, or shelve the study again")
@@ -53,6 +74,8 @@ def read_entry(folder: str | Path) -> Entry:
     if changed:
         raise DataError(f"{', '.join(changed)} in {folder} changed since the study was shelved: restore that, or shelve it again")
     model = read_json(folder / "model.json", ("architecture", "model", "target"))
+    if not (isinstance(model["architecture"], dict) and isinstance(model["model"], dict)):
+        raise DataError(f"{folder}/model.json describes no network: shelve the study again")
     return Entry(folder, file_digest(folder / "entry.json"), told, model)
 
 

@@ -69,7 +69,7 @@ def shelve(study: str | Path, shelf: str | Path = "trained") -> Entry:
             "errors": errors(forces, sample),  # on the stored configurations
             "held_out": metrics["errors"],  # on all that the study held out
             "audited": audit and {key: audit[key] for key in ("rows", "largest_relative", "at")},
-            "provenance": provenance([*sources.values(), data]),
+            "provenance": made_of([*sources.values(), data], study),
         }
         write_json(entry / "entry.json", told)
         require_small(entry)
@@ -99,8 +99,14 @@ def held_out(dataset: xr.Dataset, model: Hamiltonian, source: Path) -> xr.Datase
     facts = {**inherited(dataset), "solver": "exact", "tolerance": "1e-06"}
     if "bath" in dataset.attrs:
         facts["bath"] = dataset.attrs["bath"]
-    some.attrs = provenance([source], **facts)
+    some.attrs = made_of([source], source.parents[1], **facts)
     return some
+
+
+def made_of(parents: list[Path], study: Path, **facts: object) -> dict[str, str]:
+    """As ``provenance``, with the paths within ``study``, wherever that lies."""
+    digests = {path.relative_to(study.parent).as_posix(): file_digest(path) for path in parents}
+    return {**provenance([], **facts), "parents": json.dumps(digests)}
 
 
 def errors(forces: NetworkForces, sample: xr.Dataset) -> dict[str, dict[str, float]]:
@@ -121,7 +127,7 @@ def check(folder: str | Path) -> Entry:
     if from_parameters(attribute(sample, "model")).parameters() != from_parameters(entry.model["model"]).parameters():
         raise DataError(f"{entry.folder}/sample.nc holds configurations of another model than the network's: shelve it again")
     for kind, found in errors(forces, sample).items():
-        known = entry.told["errors"][kind]["rmse"]
+        known = entry.told["errors"].get(kind, {"rmse": np.nan})["rmse"]
         if not abs(found["rmse"] - known) <= AGREEMENT * known:
             raise DataError(
                 f"{entry.folder} errs by {found['rmse']:.4g} t on its {kind} configurations here, and by {known:.4g} where it was "

@@ -174,6 +174,15 @@ def test_other_entries_are_refused_in_one_line(tmp_path, entry):
     changed(entry, format=2)
     with pytest.raises(DataError, match="an entry of version 2 of the shelf, and this is version 1"):
         read_entry(entry.folder)
+    for told, message in (
+        ({"files": 3}, "has no such files"),
+        ({"files": {**entry.told["files"], "../../x": "0"}}, "has no such files"),
+        ({"errors": {"quench": {}}}, "has no such errors.quench.rmse"),
+    ):
+        changed(entry, **told)
+        with pytest.raises(DataError, match=message) as said:
+            read_entry(entry.folder)
+        assert "\n" not in str(said.value)
     changed(entry)
     (entry.folder / "notes.txt").write_bytes(b" " * LARGEST)
     with pytest.raises(DataError, match=r"has 1\.\d+ MiB, and 1 MiB is the most"):

@@ -170,6 +170,7 @@ def test_a_network_from_the_shelf_is_not_trained(project, held_out, data):
     )
 
 
+@pytest.mark.slow
 def test_a_network_from_the_shelf_is_taken_checked_and_named(project):
     (project.folder / "config" / "taken.yaml").write_text(TAKEN.replace("HELD_OUT", "stored"))
     command = ("--configfile", "config/taken.yaml", "--", "results/taken/models/enn/card.md")

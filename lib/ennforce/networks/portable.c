@@ -39,15 +39,31 @@ static float *at(const workspace *w, const array *a, int channel, int z, int y, 
     return a->values + ((channel * depth + z) * height + y) * width + x;
 }
 
-/* Four terms at once: sums are loaded and stored a quarter as often. */
+/* Four terms at once, for one sum or for two: sums are loaded and stored a quarter as often, terms half as often. */
 static void add_four(float *restrict sum, const float *const *from, const float *k, int width) {
     const float *a = from[0], *b = from[1], *c = from[2], *d = from[3];
     const float ka = k[0], kb = k[1], kc = k[2], kd = k[3];
     for (int x = 0; x < width; x++) sum[x] += (ka * a[x] + kb * b[x]) + (kc * c[x] + kd * d[x]);
 }
 
+static void add_four_to_two(float *restrict sum, float *restrict other, const float *const *from, const float *k, const float *q,
+                            int width) {
+    const float *a = from[0], *b = from[1], *c = from[2], *d = from[3];
+    const float ka = k[0], kb = k[1], kc = k[2], kd = k[3], qa = q[0], qb = q[1], qc = q[2], qd = q[3];
+    for (int x = 0; x < width; x++) {
+        sum[x] += (ka * a[x] + kb * b[x]) + (kc * c[x] + kd * d[x]);
+        other[x] += (qa * a[x] + qb * b[x]) + (qc * c[x] + qd * d[x]);
+    }
+}
+
 static void add_one(float *restrict sum, const float *from, float k, int width) {
     for (int x = 0; x < width; x++) sum[x] += k * from[x];
+}
+
+/* What a sum begins with: the bias, and what is there already if `add`. */
+static void start(float *sum, const layer *l, int output, int width, int add) {
+    const float constant = l->bias ? l->bias[output] : 0.0f;
+    for (int x = 0; x < width; x++) sum[x] = add ? sum[x] + constant : constant;
 }
 
 /* out(r) = sum of weight(s) in(r + s), or its sum with what is in out, on the tile and `margin` sites around it. */
@@ -55,28 +71,32 @@ static void convolve(const workspace *w, const layer *l, const array *in, array 
     const int rz = USED(0) ? l->radius : 0, ry = USED(1) ? l->radius : 0, rx = l->radius;
     const int mz = USED(0) ? margin : 0, my = USED(1) ? margin : 0, width = w->tile[2] + 2 * margin;
     const int inputs = l->inputs / l->groups, outputs = l->outputs / l->groups;
-    const float *from[TERMS];
-    float k[TERMS];
+    const float *from[TERMS]; /* the rows that a row of any output of the group is a sum of */
     for (int z = -mz; z < w->tile[0] + mz; z++)
-        for (int y = -my; y < w->tile[1] + my; y++) {
-            const float *weight = l->weights;
-            for (int o = 0; o < l->outputs; o++) {
-                const int first = o / outputs * inputs;
-                int terms = 0, n = 0;
-                for (int i = first; i < first + inputs; i++)
+        for (int y = -my; y < w->tile[1] + my; y++)
+            for (int group = 0; group < l->groups; group++) {
+                int terms = 0;
+                for (int i = group * inputs; i < (group + 1) * inputs; i++)
                     for (int dz = -rz; dz <= rz; dz++)
                         for (int dy = -ry; dy <= ry; dy++) {
                             const float *row = at(w, in, i, z + dz, y + dy, -margin);
-                            for (int dx = -rx; dx <= rx; dx++, weight++)
-                                if (*weight != 0.0f) from[terms] = row + dx, k[terms++] = *weight;
+                            for (int dx = -rx; dx <= rx; dx++) from[terms++] = row + dx;
                         }
-                float *sum = at(w, out, o, z, y, -margin);
-                const float constant = l->bias ? l->bias[o] : 0.0f;
-                for (int x = 0; x < width; x++) sum[x] = add ? sum[x] + constant : constant;
-                for (; n + 4 <= terms; n += 4) add_four(sum, from + n, k + n, width);
-                for (; n < terms; n++) add_one(sum, from[n], k[n], width);
+                for (int o = group * outputs, left = outputs; left > 0; o += 2, left -= 2) {
+                    const int two = left > 1;
+                    const float *k = l->weights + (size_t)o * terms, *q = k + terms;
+                    float *sum = at(w, out, o, z, y, -margin), *other = two ? at(w, out, o + 1, z, y, -margin) : 0;
+                    start(sum, l, o, width, add);
+                    if (two) start(other, l, o + 1, width, add);
+                    int n = 0;
+                    for (; two && n + 4 <= terms; n += 4) add_four_to_two(sum, other, from + n, k + n, q + n, width);
+                    for (; n + 4 <= terms; n += 4) add_four(sum, from + n, k + n, width);
+                    for (; n < terms; n++) {
+                        add_one(sum, from[n], k[n], width);
+                        if (two) add_one(other, from[n], q[n], width);
+                    }
+                }
             }
-        }
 }
 
 /* x / (1 + exp(-x)) in steps without branches, which compilers turn into vector instructions: exp(-|x|) = 2^-n 2^-f with n whole and

@@ -39,6 +39,9 @@ def c_files(network: ForceNetwork, name: str, *, told: str, largest_force: float
             f"a network of kind {network.architecture.kind!r} has no form in C, which is written for kind 'enn' alone: "
             f"take the .pt2 file, or train an enn"
         )
+    reached = network.embed.radius + network.architecture.depth * network.architecture.radius
+    if network.receptive_radius != reached:  # portable.c shrinks its region by one radius in every block
+        raise ValueError("blocks of unequal reach have no form in C, which is written for equal ones: take the .pt2 file")
     a, dimension, components = network.architecture, network.readout.dimension, network.readout.channels_out
     sizes = {
         "DIMENSION": dimension, "COMPONENTS": components, "REACH": network.receptive_radius, "TILE": TILES[dimension],
