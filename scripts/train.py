@@ -59,7 +59,7 @@ def train(node: Node, device: str) -> None:
         Recipe(
             steps=training["steps"], batch=training["batch"], learning_rate=training["learning_rate"],
             validate_every=training["validate_every"], seed=p["seed"], seconds=training["seconds"],
-            patience=training["patience"],
+            patience=training["patience"], crop=training["crop"],
         ),
         start=start,
         device=device,

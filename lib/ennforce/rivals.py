@@ -40,7 +40,7 @@ ALTERNATIVES = {
     "enn_deep": Alternative(depth=8),
     "enn_dense": Alternative(width=4, separable=False),
     "enn_odd": Alternative(mixed=False),
-    "enn_best": Alternative(width=4, depth=8, separable=False, learning_rate=4e-2, seconds=900.0),
+    "enn_best": Alternative(width=4, depth=8, separable=False, learning_rate=1e-2, seconds=900.0),
     "enn_energy": Alternative(kind="enn_energy", wide=0, width=4, separable=False, learning_rate=1.5e-2),
     # At its published size a step takes 0.4 s on one core, 12 times that of enn: 100 s are 250 steps.
     "irrep_mlp": Alternative(kind="irrep_mlp", width=32, depth=4, learning_rate=1.5e-2),

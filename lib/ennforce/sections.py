@@ -240,6 +240,7 @@ class Training(Section):
         ]
         | None
     ) = None
+    crop: Annotated[int, Field(ge=1, description="sites each way of the part of a configuration that a step sees")] | None = None
     target: Annotated[Literal["electronic", "total"], Field(description="total: as the published code learns it")] = "electronic"
     # Not part of the result: left out of what decides whether to train again.
     processes: Annotated[int, Field(ge=1, exclude=True, description="that share each batch, one for each core or GPU")] = 1

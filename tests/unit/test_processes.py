@@ -20,24 +20,27 @@ from ennforce.training import loop
 from ennforce.training.dataset import Samples
 
 ROOT = Path(__file__).parents[2]
-# Kind and batch: shares of two and two, of two and one; a batch that is moved by one element on all; a force by autograd.
-CASES = [("enn", 4), ("enn", 3), ("cnn_augmented", 2), ("enn_energy", 2)]
+# Kind, batch and crop: shares of two and two, of two and one; a batch that is moved by one element on all; a force by autograd;
+# crops of 4 x 4 sites.
+CASES: list[tuple] = [("enn", 4), ("enn", 3), ("cnn_augmented", 2), ("enn_energy", 2), ("enn", 3, 4)]
 STEPS = 12
 
 
-def trained(kind: str, batch: int, **options) -> loop.Trained:
+def trained(kind: str, batch: int, crop: int | None = None, **options) -> loop.Trained:
     fields = np.random.default_rng(0).normal(size=(6, 1, 8, 8)).astype(np.float32)
     samples = Samples(fields, np.tanh(fields + 0.3 * np.roll(fields, 1, -1)))
     architecture = Architecture(kind=kind, width=1, depth=1, first_radius=1)
     values = {name: options.pop(name) for name in ("steps", "seconds") if name in options}
-    recipe = loop.Recipe(**{"steps": STEPS, "batch": batch, "learning_rate": 1e-2, "validate_every": 5, "seed": 3} | values)
+    recipe = loop.Recipe(
+        **{"steps": STEPS, "batch": batch, "learning_rate": 1e-2, "validate_every": 5, "seed": 3, "crop": crop} | values
+    )
     return loop.fit(architecture, samples, samples, recipe, **options)
 
 
-def smoothly(kind: str, batch: int) -> loop.Trained:
+def smoothly(*case) -> loop.Trained:
     """By an optimiser smooth in the gradient: the first bases of SOAP are of degenerate matrices, where rounding decides."""
     with mock.patch.object(loop, "SOAP", functools.partial(torch.optim.Adam, eps=1e-3)):
-        return trained(kind, batch)
+        return trained(*case)
 
 
 class Killed(Exception):

@@ -293,6 +293,33 @@ def test_training_starts_with_forces_of_about_the_right_size(architecture):
     assert found == pytest.approx(0.5 * 3.0, rel=0.1)
 
 
+def test_crops_teach_the_forces_that_the_torus_has_there():
+    """A network that is already right learns nothing from crops, wherever they lie and also across the border of the torus."""
+    torch.manual_seed(0)
+    network = build(Architecture(width=1, depth=1, first_radius=1), 0.7, 0.4)
+    fields = torch.randn(3, 1, 8, 8)
+    forces = network.on_torus(fields).detach()
+    places, reach = torch.tensor([[0, 0], [6, 7], [3, 2**30]]), network.receptive_radius
+    found = network(loop.windows(fields, places - reach, 3 + 2 * reach)).detach()
+    torch.testing.assert_close(found, loop.windows(forces, places, 3))
+    assert torch.equal(loop.windows(forces, places, 3)[1, 0, :, 0], forces[1, 0, [6, 7, 0], 7])
+
+
+def test_training_by_crops_learns_and_goes_on_after_a_kill(tmp_path):
+    cropped = recipe(steps=300, batch=4, crop=4)
+    undisturbed = loop.fit(SMALL, samples(), samples(), cropped)
+    assert undisturbed.history[-1, 2] < 0.4
+
+    def kill(step, total, text):
+        if step > 17:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.fit(SMALL, samples(), samples(), cropped, checkpoint=tmp_path / "state", interval=0.0, progress=kill)
+    resumed = loop.fit(SMALL, samples(), samples(), cropped, checkpoint=tmp_path / "state")
+    np.testing.assert_array_equal(resumed.history, undisturbed.history)
+
+
 def test_gradients_are_shortened_together():
     parts = [torch.tensor([3.0, 0.0]), torch.tensor([[4.0]])]
     loop.cut(parts, 10.0)

@@ -58,7 +58,7 @@ class EquivariantNetwork(ForceNetwork):
     def calibrate(self, fields: torch.Tensor) -> None:
         """Make the start of training quiet: blocks add less, the deeper the network, and forces are ``START`` of their usual size.
 
-        As drawn, features grow from block to block, and forces start five to three hundred times too large (docs/networks.md).
+        As drawn, features grow from block to block, and forces start three to three hundred times too large (docs/networks.md).
         """
         for block in self.blocks:
             convolution = cast(EquivariantConv, block.mix if isinstance(block, SeparableConv) else block)

@@ -17,20 +17,21 @@ from ennforce.networks.conditioned import ConditionedNetwork
 
 # Called with fields and target forces (batch, C, *lattice), float32 and contiguous, weights (batch,), and for a network that is
 # told conditions these, (batch, inputs), it sets ``.grad`` of all parameters of the network to the gradients of the loss, and
-# returns the loss: the mean over the batch of weight times mean square error.
+# returns the loss: the mean over the batch of weight times mean square error. Fields larger than the forces carry a halo of the
+# network's ``receptive_radius`` sites, others close to a torus.
 Gradients = Callable[..., float]
 
 
-def gradients_of(network: ForceNetwork) -> Gradients:
-    """What computes the gradients of this network: compiled code where it can, else torch.
+def gradients_of(network: ForceNetwork, halo: bool = False) -> Gradients:
+    """What computes the gradients of this network: compiled code where it can, else torch, and torch for fields with a ``halo``.
 
     Compiled code is for networks on the CPU in one process, and takes ``torch.get_num_threads()`` threads. Torch averages the
     gradients over the processes that share a training.
     """
     found: Gradients | None = None
-    if processes.count() == 1 and next(network.parameters()).device.type == "cpu":
+    if processes.count() == 1 and next(network.parameters()).device.type == "cpu" and not halo:
         found = _told(network) if isinstance(network, ConditionedNetwork) else compiled_gradients(network)
-    return found or TorchGradients(network)
+    return found or TorchGradients(network, halo)
 
 
 def _told(network: ConditionedNetwork) -> Gradients | None:
@@ -61,13 +62,13 @@ def _told(network: ConditionedNetwork) -> Gradients | None:
 class TorchGradients:
     """Gradients by automatic differentiation, averaged over the processes of a training."""
 
-    def __init__(self, network: ForceNetwork) -> None:
+    def __init__(self, network: ForceNetwork, halo: bool = False) -> None:
         self.network = network
-        self.predict: Callable[..., torch.Tensor] = network.on_torus
+        self.predict: Callable[..., torch.Tensor] = network if halo else network.on_torus
         if processes.count() > 1:
             # Said of filters with one input channel, too small to matter.
             warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-            self.predict = DistributedDataParallel(_OnTorus(network), forward_sync_buffers=False)
+            self.predict = DistributedDataParallel(network if halo else _OnTorus(network), forward_sync_buffers=False)
 
     def __call__(self, fields: torch.Tensor, forces: torch.Tensor, weights: torch.Tensor, *conditions: torch.Tensor) -> float:
         self.network.zero_grad()

@@ -43,7 +43,8 @@ class Recipe:
 
     By ``seconds`` of CPU time, learning rate, average and validations follow what of it was spent on steps. With ``patience``, a
     number of validations, the rate falls on plateaus and the training ends when that no longer helps (``plateaus``); what has
-    been done then does not depend on the bounds.
+    been done then does not depend on the bounds. With ``crop``, a step learns from the forces on that many sites along each axis,
+    anywhere in a configuration: more configurations then share the work of a step.
     """
 
     steps: int
@@ -53,6 +54,7 @@ class Recipe:
     seed: int
     seconds: float | None = None
     patience: int | None = None
+    crop: int | None = None
 
 
 @dataclass
@@ -162,7 +164,7 @@ class _Training:
             self.network.load_state_dict(start.state_dict())
         self.step = self.best_step = self.since = 0
         self.elapsed = 0.0  # seconds of CPU time spent on steps; validation does not count
-        self.gradients = gradients_of(self.network)
+        self.gradients = gradients_of(self.network, halo=recipe.crop is not None)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
         # Listed once: to walk through the modules of a network takes as long as a step of its average.
         self.parameters, self.averages = list(self.network.parameters()), list(self.averaged.parameters())
@@ -225,6 +227,11 @@ class _Training:
         fields, forces, weights = self.fields[chosen], self.forces[chosen], share * self.weights[chosen]
         if self.network.augmented:
             fields, forces = augmented(fields, forces, self.order)
+        if self.recipe.crop is not None:
+            places = torch.randint(2**31, (self.recipe.batch, fields.dim() - 2), generator=self.order)
+            mine = places.tensor_split(processes.count())[processes.number()]
+            fields = windows(fields, mine - self.network.receptive_radius, self.recipe.crop + 2 * self.network.receptive_radius)
+            forces = windows(forces, mine, self.recipe.crop)
         told = () if self.conditions is None else (self.conditions[chosen],)
         value = processes.mean(self.gradients(fields, forces, weights, *told))
         if not math.isfinite(value):
@@ -308,6 +315,15 @@ def _saved(checkpoint: str | Path | None) -> dict | None:
     except DataError as error:
         log.info("%s cannot be resumed (%s): training starts afresh", Path(checkpoint).name, one_line(error))
         return None
+
+
+def windows(values: torch.Tensor, places: torch.Tensor, side: int) -> torch.Tensor:
+    """Cubes (batch, C, side, ...) out of periodic values (batch, C, *lattice), each from its place (batch, axis) on."""
+    for axis in range(places.shape[1]):
+        sites = (places[:, axis, None] + torch.arange(side)) % values.shape[2 + axis]
+        index = sites.to(values.device).view(len(values), 1, *(side if n == axis else 1 for n in range(places.shape[1])))
+        values = values.take_along_dim(index, 2 + axis)
+    return values
 
 
 @torch.no_grad()
