@@ -87,15 +87,17 @@ def test_forces_are_those_of_torch_on_tori_and_with_halos(case):
         torch.testing.assert_close(getattr(found, call)(fields), expected, rtol=0, atol=1e-5 * float(expected.std()))
 
 
+@pytest.mark.parametrize("patch", [False, True], ids=["torus", "patch"])
 @pytest.mark.parametrize("case", DIRECT)
-def test_gradients_are_those_of_torch(case):
+def test_gradients_are_those_of_torch(case, patch):
     made = network(**DIRECT[case])
     gradients = compiled_gradients(made)
     if gradients is None:
         pytest.skip("no C compiler on this machine: the torch path serves")
-    fields, weights = fields_of(made, 2, 1), torch.tensor([0.5, 2.0])
-    forces = torch.randn_like(fields)
-    loss = (((made.on_torus(fields) - forces) ** 2).flatten(1).mean(1) * weights).mean()
+    forces, weights = torch.randn_like(fields_of(made, 2, 1)), torch.tensor([0.5, 2.0])
+    fields = fields_of(made, 2, 1, made.receptive_radius if patch else 0)
+    predicted = made(fields) if patch else made.on_torus(fields)
+    loss = (((predicted - forces) ** 2).flatten(1).mean(1) * weights).mean()
     made.zero_grad()
     loss.backward()
     expected = {name: weight.grad.clone() for name, weight in made.named_parameters() if weight.grad is not None}

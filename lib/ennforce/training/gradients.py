@@ -23,13 +23,13 @@ Gradients = Callable[..., float]
 
 
 def gradients_of(network: ForceNetwork, halo: bool = False) -> Gradients:
-    """What computes the gradients of this network: compiled code where it can, else torch, and torch for fields with a ``halo``.
+    """What computes the gradients of this network: compiled code where it can, else torch; ``halo``: fields are patches with theirs.
 
     Compiled code is for networks on the CPU in one process, and takes ``torch.get_num_threads()`` threads. Torch averages the
     gradients over the processes that share a training.
     """
     found: Gradients | None = None
-    if processes.count() == 1 and next(network.parameters()).device.type == "cpu" and not halo:
+    if processes.count() == 1 and next(network.parameters()).device.type == "cpu":
         found = _told(network) if isinstance(network, ConditionedNetwork) else compiled_gradients(network)
     return found or TorchGradients(network, halo)
 

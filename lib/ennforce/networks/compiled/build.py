@@ -44,7 +44,7 @@ def library(plan: Plan, gradients: bool = False) -> ctypes.CDLL | None:
     pointer, count = ctypes.c_void_p, ctypes.c_long
     if gradients:
         found.gradient_size.argtypes, found.gradient_size.restype = [pointer], count
-        found.gradient.argtypes, found.gradient.restype = [pointer] * 11, ctypes.c_double
+        found.gradient.argtypes, found.gradient.restype = [pointer] * 12, ctypes.c_double
     else:
         for name in ("halo", "columns", "field_sites", "workspace_size"):
             getattr(found, name).restype = count

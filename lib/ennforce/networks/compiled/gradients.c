@@ -1,18 +1,23 @@
-/* The loss of whole tori and its gradient, layer by layer. */
+/* The loss of tori, or of patches of larger ones, and its gradient, layer by layer.
+
+   A patch is treated as a small torus around the sites whose forces count: what its edges see across is wrong, but never reaches these
+   sites, nor do slopes reach the edges. Only the fields, which come with their true halo, do not close on themselves. */
 
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 
 typedef struct {
-    long batch, sheets, sites;            /* configurations; sheets of a torus; sites of a sheet */
+    long batch, sheets;                   /* configurations; sheets of features */
+    long targets_first, target_sheets, target_sites; /* the sheets that have forces to compare with, and the sites of each */
+    long field_first, field_sheets, field_count;     /* sheets of fields, that of the first one of features, and values of each */
     long start, count, stride, pitch;     /* of sheets of features: first position and number of those worked on */
-    long field_start, field_stride, field_sites;
+    long field_start, field_stride;
     long wraps, threads;
-    const int *field_source;              /* for each position of a field sheet its site */
+    const int *field_source;              /* for each position of a field sheet the value that it takes */
     const int *wrap;                      /* pairs (position in the halo, position of the same site inside) */
-    const float *valid;                   /* 1 where a position is a site, 0 elsewhere */
-    const int *inside;                    /* position of every site */
+    const float *valid, *counted;         /* 1 where a position is a site, or one whose force counts; 0 elsewhere */
+    const int *inside;                    /* position of every site whose force counts */
     const float *fields, *targets, *importance; /* (batch, component, site), and the weight of each configuration */
     const float *w;
     float *features, *active, *slope, *sent, *fields_padded, *seen, *seen_slope;
@@ -37,11 +42,11 @@ static void close_sheet(const job *j, float *values, int channels) {
         for (long n = 0; n < j->wraps; n++) values[j->wrap[2 * n]] = values[j->wrap[2 * n + 1]];
 }
 
-/* Pointers to the 2 reach + 1 sheets around y of an array of sheets. */
-static inline void around(const job *j, const float *values, long size, long y, long reach, long dilation, const float **rows) {
+/* Pointers to the 2 reach + 1 sheets around y of an array of sheets that closes on itself. */
+static inline void around(const float *values, long sheets, long size, long y, long reach, long dilation, const float **rows) {
     for (long k = 0; k <= 2 * reach; k++) {
-        long at = SLOW ? (y + (k - reach) * dilation) % j->sheets : 0;
-        rows[k] = values + (at < 0 ? at + j->sheets : at) * size;
+        long at = SLOW ? (y + (k - reach) * dilation) % sheets : 0;
+        rows[k] = values + (at < 0 ? at + sheets : at) * size;
     }
 }
 
@@ -58,18 +63,18 @@ static void *work(void *argument) {
     vec *gradient = j->gradients + (long)me * WEIGHTS;
     double loss = 0.0;
     for (long b = 0; b < j->batch; b++) {
-        const long sites = j->sheets * j->sites;
-        for (long y = from; y < to; y++)
+        const long sites = j->target_sheets * j->target_sites;
+        for (long y = j->field_sheets * me / j->threads; y < j->field_sheets * (me + 1) / j->threads; y++)
             for (int v = 0; v < COMPONENTS; v++) {
-                const float *x = j->fields + (b * COMPONENTS + v) * sites + y * j->sites;
+                const float *x = j->fields + ((b * COMPONENTS + v) * j->field_sheets + y) * j->field_count;
                 float *q = j->fields_padded + y * field_size + v * j->field_stride;
-                for (long n = 0; n < j->field_sites; n++) q[n] = x[j->field_source[n]];
+                for (long n = 0; n < j->field_stride; n++) q[n] = x[j->field_source[n]];
             }
         meet(j);
         for (long y = from; y < to; y++) {
             const float *near[2 * FIRST_RADIUS + 1], *far[2 * WIDE_RADIUS + 1];
-            around(j, j->fields_padded, field_size, y, FIRST_RADIUS, 1, near);
-            around(j, j->fields_padded, field_size, y, WIDE_RADIUS, 1, far);
+            around(j->fields_padded, j->field_sheets, field_size, y + j->field_first, FIRST_RADIUS, 1, near);
+            around(j->fields_padded, j->field_sheets, field_size, y + j->field_first, WIDE_RADIUS, 1, far);
             float *seen = j->seen + y * SEEN * stride;
             for (long x = j->start; x < last; x += PAIR) {
 #if SEEN
@@ -87,7 +92,7 @@ static void *work(void *argument) {
             const float *block = block_weights(w, l - 1);
             for (long y = from; y < to; y++) {
                 const float *rows[2 * RADIUS + 1], *old = j->features + (l - 1) * level + y * size;
-                around(j, j->active + (l - 1) * level, size, y, RADIUS, DILATION[l - 1], rows);
+                around(j->active + (l - 1) * level, j->sheets, size, y, RADIUS, DILATION[l - 1], rows);
                 float *feature = j->features + l * level + y * size, *active = j->active + l * level + y * size;
                 for (long x = j->start; x < last; x += PAIR) {
                     if (l < DEPTH)
@@ -105,6 +110,11 @@ static void *work(void *argument) {
             /* The sheet of fields is no longer needed by this thread alone, so the errors have a place of their own. */
             const float *feature = j->features + DEPTH * level + y * size;
             float *slope = j->slope + y * size, *error = j->seen_slope + y * MAX(SEEN, COMPONENTS) * stride;
+            const long row = y - j->targets_first; /* of the targets */
+            if (row < 0 || row >= j->target_sheets) {
+                memset(slope, 0, size * sizeof(float));
+                continue;
+            }
             for (long x = j->start; x < last; x += PAIR) {
                 pair f[CHANNELS], a[CHANNELS], out[COMPONENTS];
                 load_all(feature + x, stride, f);
@@ -113,8 +123,8 @@ static void *work(void *argument) {
                 for (int v = 0; v < COMPONENTS; v++) store(error + v * stride + x, out[v]);
             }
             for (int v = 0; v < COMPONENTS; v++) {
-                const float *target = j->targets + (b * COMPONENTS + v) * sites + y * j->sites;
-                for (long n = 0; n < j->sites; n++) {
+                const float *target = j->targets + (b * COMPONENTS + v) * sites + row * j->target_sites;
+                for (long n = 0; n < j->target_sites; n++) {
                     float *e = error + v * stride + j->inside[n];
                     *e -= target[n];
                     squares += (double)*e * *e;
@@ -125,7 +135,7 @@ static void *work(void *argument) {
                 pair f[CHANNELS], a[CHANNELS], down[CHANNELS], up[COMPONENTS];
                 load_all(feature + x, stride, f);
                 if (!TYPED) activate_all(block_weights(w, DEPTH - 1), f, a);
-                for (int v = 0; v < COMPONENTS; v++) up[v] = mul(load(error + v * stride + x), load(j->valid + x));
+                for (int v = 0; v < COMPONENTS; v++) up[v] = mul(load(error + v * stride + x), load(j->counted + x));
                 read_back(w, TYPED ? f : a, up, down, gradient);
                 if (!TYPED) {
                     pair through[CHANNELS];
@@ -142,7 +152,7 @@ static void *work(void *argument) {
             for (long y = from; y < to; y++) {
                 const float *rows[2 * RADIUS + 1];
                 float *slope = j->slope + y * size, *sent = j->sent + y * RETURNED * stride;
-                around(j, j->active + (l - 1) * level, size, y, RADIUS, DILATION[l - 1], rows);
+                around(j->active + (l - 1) * level, j->sheets, size, y, RADIUS, DILATION[l - 1], rows);
                 for (long x = j->start; x < last; x += PAIR)
                     send(block, rows, stride, pitch, x, DILATION[l - 1], slope + x, stride, sent + x, own);
                 stencil_gradient(rows, stride, pitch, j->start, j->count, DILATION[l - 1], sent + j->start, stride, own);
@@ -152,7 +162,7 @@ static void *work(void *argument) {
             for (long y = from; y < to; y++) {
                 const float *rows[2 * RADIUS + 1], *feature = j->features + (l - 1) * level + y * size;
                 float *slope = j->slope + y * size;
-                around(j, j->sent, RETURNED * stride, y, RADIUS, DILATION[l - 1], rows);
+                around(j->sent, j->sheets, RETURNED * stride, y, RADIUS, DILATION[l - 1], rows);
                 for (long x = j->start; x < last; x += PAIR) {
                     pair up[CHANNELS], down[CHANNELS];
                     gather(block, rows, stride, pitch, x, DILATION[l - 1], up);
@@ -167,8 +177,8 @@ static void *work(void *argument) {
         }
         for (long y = from; y < to; y++) {
             const float *near[2 * FIRST_RADIUS + 1], *far[2 * WIDE_RADIUS + 1];
-            around(j, j->fields_padded, field_size, y, FIRST_RADIUS, 1, near);
-            around(j, j->fields_padded, field_size, y, WIDE_RADIUS, 1, far);
+            around(j->fields_padded, j->field_sheets, field_size, y + j->field_first, FIRST_RADIUS, 1, near);
+            around(j->fields_padded, j->field_sheets, field_size, y + j->field_first, WIDE_RADIUS, 1, far);
             for (long x = j->start; x < last; x += PAIR) {
                 const float *at[NEAR];
                 pair slope[CHANNELS];
@@ -200,16 +210,17 @@ static long divide(job *j, char *memory) {
     TAKE(j->sent, float, RETURNED * sheet);
     TAKE(j->seen, float, SEEN * sheet);
     TAKE(j->seen_slope, float, MAX(SEEN, COMPONENTS) * sheet);
-    TAKE(j->fields_padded, float, COMPONENTS * j->sheets * j->field_stride);
+    TAKE(j->fields_padded, float, COMPONENTS * j->field_sheets * j->field_stride);
     TAKE(j->gradients, vec, WEIGHTS * j->threads);
     TAKE(j->losses, double, j->threads);
     return at - memory;
 }
 
 static void fill(job *j, const long *sizes) {
-    j->batch = sizes[0], j->sheets = sizes[1], j->sites = sizes[2], j->start = sizes[3], j->count = sizes[4], j->stride = sizes[5];
-    j->pitch = sizes[6], j->field_start = sizes[7], j->field_stride = sizes[8], j->field_sites = sizes[9], j->wraps = sizes[10];
-    j->threads = sizes[11];
+    j->batch = sizes[0], j->sheets = sizes[1], j->targets_first = sizes[2], j->target_sheets = sizes[3], j->target_sites = sizes[4];
+    j->field_first = sizes[5], j->field_sheets = sizes[6], j->field_count = sizes[7], j->start = sizes[8], j->count = sizes[9];
+    j->stride = sizes[10], j->pitch = sizes[11], j->field_start = sizes[12], j->field_stride = sizes[13], j->wraps = sizes[14];
+    j->threads = sizes[15];
 }
 
 long gradient_size(const long *sizes) {
@@ -218,14 +229,14 @@ long gradient_size(const long *sizes) {
     return divide(&j, 0) + 64;
 }
 
-double gradient(const long *sizes, const int *field_source, const int *wrap, const float *valid, const int *inside, const float *fields,
+double gradient(const long *sizes, const int *field_source, const int *wrap, const float *valid, const float *counted, const int *inside, const float *fields,
                 const float *targets, const float *importance, const float *w, float *result, char *memory) {
     job j;
     pthread_t threads[64];
     task tasks[64];
     fill(&j, sizes);
     divide(&j, (char *)UP((size_t)memory, 64));
-    j.field_source = field_source, j.wrap = wrap, j.valid = valid, j.inside = inside;
+    j.field_source = field_source, j.wrap = wrap, j.valid = valid, j.counted = counted, j.inside = inside;
     j.fields = fields, j.targets = targets, j.importance = importance, j.w = w;
     atomic_init(&j.waiting, 0), atomic_init(&j.round, 0), atomic_init(&j.go, 0);
     memset(j.gradients, 0, WEIGHTS * j.threads * sizeof(vec));

@@ -19,24 +19,19 @@ ALIGNED = 16  # floats: positions begin at multiples of it, and are worked on in
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """How a torus lies in the kernel's sheets: numbers and tables of ``job`` in drivers.c."""
+    """How a torus, or a patch of one, lies in the kernel's sheets: ``sizes`` and tables of ``job`` in gradients.c."""
 
     sheets: int
-    sites: int
-    start: int
-    count: int
-    stride: int
-    pitch: int
-    field_start: int
-    field_stride: int
+    sizes: tuple[int, ...]
     source: np.ndarray
     wrap: np.ndarray
     valid: np.ndarray
+    counted: np.ndarray
     inside: np.ndarray
 
 
 class CompiledGradients:
-    """A loss and its gradient by a network's weights, for batches of fields and forces on tori."""
+    """A loss and its gradient by a network's weights, for batches of fields and forces on tori or patches."""
 
     def __init__(self, network: ForceNetwork, made: Plan, kernel: ctypes.CDLL) -> None:
         self.plan, self.kernel, self.packing = made, kernel, Packing(network, made)
@@ -45,24 +40,20 @@ class CompiledGradients:
     def __call__(self, fields: torch.Tensor, forces: torch.Tensor, weights: torch.Tensor) -> float:
         """Mean over the batch of ``weights`` times the mean square error of a configuration; sets ``.grad`` of the parameters.
 
-        ``fields`` and ``forces`` are (batch, C, *lattice), ``weights`` (batch,); as many threads as torch uses.
+        ``forces`` are (batch, C, *lattice), ``weights`` (batch,), and ``fields`` on the same torus, or larger by the network's
+        receptive radius on every side: the patch then does not close on itself. As many threads as torch uses.
         """
         values, targets, importance = (x.detach().to(torch.float32).contiguous().numpy() for x in (fields, forces, weights))
-        g = geometry(self.plan, values.shape[2:])
+        g = geometry(self.plan, targets.shape[2:], values.shape != targets.shape)
         threads = max(1, min(torch.get_num_threads(), g.sheets, 64))
-        sizes = np.array(
-            [len(values), g.sheets, g.sites, g.start, g.count, g.stride, g.pitch, g.field_start, g.field_stride, len(g.source),
-             len(g.wrap), threads], dtype=np.int64,
-        )  # fmt: skip
+        sizes = np.array([len(values), *g.sizes, threads], dtype=np.int64)
         needed = self.kernel.gradient_size(sizes.ctypes.data)
         if needed > len(self._memory):
             self._memory = np.zeros(needed, dtype=np.uint8)
         told = self.packing.weights()
         slope = np.empty_like(told)
-        loss = self.kernel.gradient(
-            *(x.ctypes.data for x in (sizes, g.source, g.wrap, g.valid, g.inside, values, targets, importance, told, slope)),
-            self._memory.ctypes.data,
-        )
+        arrays = (sizes, g.source, g.wrap, g.valid, g.counted, g.inside, values, targets, importance, told, slope)
+        loss = self.kernel.gradient(*(x.ctypes.data for x in arrays), self._memory.ctypes.data)
         self.packing.set_gradients(slope)
         return float(loss)
 
@@ -79,48 +70,60 @@ def compiled_gradients(network: ForceNetwork) -> CompiledGradients | None:
 
 
 @functools.lru_cache(maxsize=8)
-def geometry(plan: Plan, shape: tuple[int, ...]) -> Geometry:
-    """The sheets of a torus of ``shape``."""
-    spread = plan.radius * max(plan.dilations, default=1)
-    inner = shape if len(shape) == 1 else shape[1:]
-    sheets = 1 if len(shape) == 1 else shape[0]
+def geometry(plan: Plan, shape: tuple[int, ...], patch: bool) -> Geometry:
+    """The sheets of a torus of ``shape``, or of a ``patch`` whose forces on ``shape`` count."""
+    spread, around = plan.radius * max(plan.dilations, default=1), plan.body if patch else 0
+    lengths = tuple(length + 2 * around for length in shape)
+    chain = len(shape) == 1
+    inner, inner_shape = (lengths, shape) if chain else (lengths[1:], shape[1:])
+    sheets, target_sheets = (1, 1) if chain else (lengths[0], shape[0])
     # In three dimensions a shift along a middle axis is a whole line: fields and features then share one length of a line.
     pads = (spread, plan.reach) if len(inner) == 1 else (max(spread, plan.reach),) * 2
-    lines = [_line(inner, pad) for pad in pads]
+    (start, stride, count, place), (field_start, field_stride, _, field_place) = (_line(inner, pad) for pad in pads)
     pitch = inner[-1] + 2 * pads[0] if len(inner) == 2 else 0
-    (start, stride, count, place, site), (field_start, field_stride, _, field_place, field_site) = lines
-    valid = np.zeros(stride, dtype=np.float32)
-    own = _inside(inner, pads[0])
-    inside = place[own]
-    valid[inside] = 1.0
-    where = np.empty(int(np.prod(inner)), dtype=np.int64)
-    where[site[own]] = inside
+    own = _inside(place.shape, pads[0])
+    valid, counted = np.zeros(stride, dtype=np.float32), np.zeros(stride, dtype=np.float32)
+    where = place[own].reshape(inner)
+    valid[where] = 1.0
+    inside = where[tuple(slice(around, around + length) for length in inner_shape)].ravel()
+    counted[inside] = 1.0
     halo = ~own
+    wrap = np.stack([place[halo], where[_sites(place.shape, inner, pads[0])][halo]], axis=1)
+    # Fields of a torus close on themselves, those of a patch have a halo of ``reach`` around its features.
+    given = tuple(length + 2 * plan.reach for length in inner) if patch else inner
     source = np.zeros(field_stride, dtype=np.int32)
-    source[field_place] = field_site
-    return Geometry(
-        sheets, int(np.prod(inner)), start, count, stride, pitch, field_start, field_stride, source,
-        np.stack([place[halo], where[site[halo]]], axis=1).astype(np.int32), valid, where.astype(np.int32),
+    taken = np.arange(int(np.prod(given))).reshape(given)
+    source[field_place] = taken[_sites(field_place.shape, given, pads[1] - (plan.reach if patch else 0))]
+    first = plan.reach if patch and not chain else 0
+    sizes = (
+        sheets, 0 if chain else around, target_sheets, int(np.prod(inner_shape)), first, sheets + 2 * first, int(np.prod(given)),
+        start, count, stride, pitch, field_start, field_stride, len(wrap),
     )  # fmt: skip
+    return Geometry(sheets, sizes, source, wrap.astype(np.int32), valid, counted, inside.astype(np.int32))
 
 
-def _line(inner: tuple[int, ...], pad: int) -> tuple[int, int, int, np.ndarray, np.ndarray]:
-    """First position worked on, length of a sheet, positions worked on; and of all places with their halo position and site."""
+def _line(inner: tuple[int, ...], pad: int) -> tuple[int, int, int, np.ndarray]:
+    """First position worked on, length of a sheet, positions worked on, and the position of every place, halo of ``pad`` included."""
     lengths = [length + 2 * pad for length in inner]
     pitch = lengths[-1]
     before = -(-(pad if len(inner) == 1 else pad * (pitch + 1)) // ALIGNED) * ALIGNED
     places = np.arange(int(np.prod(lengths))).reshape(lengths)
     # The first site of the lattice lies at ``before``, its halo ahead of it.
-    first = pad if len(inner) == 1 else pad * pitch + pad
-    position = places - first + before
+    position = places - (pad if len(inner) == 1 else pad * pitch + pad) + before
     count = inner[0] if len(inner) == 1 else (inner[0] - 1) * pitch + inner[1]
     count = -(-count // (2 * ALIGNED)) * 2 * ALIGNED
-    coordinates = np.meshgrid(*[(np.arange(n) - pad) % length for n, length in zip(lengths, inner, strict=True)], indexing="ij")
-    site = coordinates[0] if len(inner) == 1 else coordinates[0] * inner[1] + coordinates[1]
     stride = max(before + count, int(position.max()) + 1) + before
-    return before, -(-stride // ALIGNED) * ALIGNED, count, position, site
+    return before, -(-stride // ALIGNED) * ALIGNED, count, position
 
 
-def _inside(inner: tuple[int, ...], pad: int) -> np.ndarray:
-    axes = [(np.arange(n + 2 * pad) >= pad) & (np.arange(n + 2 * pad) < n + pad) for n in inner]
-    return axes[0] if len(inner) == 1 else axes[0][:, None] & axes[1]
+def _sites(places: tuple[int, ...], lengths: tuple[int, ...], pad: int) -> tuple[np.ndarray, ...]:
+    """For every place of a box with a halo of ``pad`` its site on a torus of ``lengths``, as an index."""
+    axes = [(np.arange(n) - pad) % length for n, length in zip(places, lengths, strict=True)]
+    return np.ix_(*axes)
+
+
+def _inside(places: tuple[int, ...], pad: int) -> np.ndarray:
+    """Whether each place of a box is none of its halo of ``pad``."""
+    inside = np.zeros(places, dtype=bool)
+    inside[tuple(slice(pad, n - pad) for n in places)] = True
+    return inside
