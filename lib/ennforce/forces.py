@@ -235,6 +235,11 @@ class NetworkForces:
         seen = None if self._seen is None else asdict(self._seen)
         save_model(folder, self._trained, {"model": self._origin.parameters(), "target": self.target, "seen": seen})
 
+    @property
+    def trained(self) -> ForceNetwork:
+        """The network as it was trained: in units of the model of training, and with its inputs."""
+        return self._trained
+
     def folded(self) -> NetworkForces:
         """The same forces from a plain network of ``model`` itself: saved, it is read as one that was trained for this model.
 

@@ -20,6 +20,7 @@ from ennforce.networks.ranges import FieldRange
 from ennforce.symmetry import FieldType
 from ennforce.training.dataset import Samples, conditions_of, configurations
 from ennforce.training.loop import Recipe, fit, relative_error
+from ennforce.training.shared import merged
 
 SQUARE = Lattice.square(8, 8)
 MODEL = Holstein(SQUARE, temperature=0.1)
@@ -227,3 +228,29 @@ def test_datasets_select_conditions():
     )
     assert Samples.select(data, "train").conditions is None
     np.testing.assert_allclose(Samples.select(data, "test", inputs=[T]).conditions, [[0.2]])
+
+
+def labelled(model, seed):
+    fields = np.random.default_rng(seed).normal(size=(3, 1, 8, 8))
+    data = configurations(fields, SQUARE, kind="random", time=np.zeros(3), trajectory=np.arange(3))
+    exact = ExactForces(model).electronic_forces(data["fields"].values[:, 0])
+    data["forces_electronic"] = (data["fields"].dims, exact[:, None].astype(np.float32))
+    data = data.assign_coords(temperature=("sample", np.full(3, model.temperature)), split=("sample", ["train", "test", "train"]))
+    data.attrs["model"] = json.dumps(model.parameters())
+    return data
+
+
+def test_data_of_many_couplings_become_one_set_in_the_units_of_one():
+    here = Holstein(SQUARE, temperature=0.1)
+    there = Holstein(SQUARE, t=2.0, g=1.0, K=1.0, temperature=0.6, chemical_potential=0.4)
+    data = merged([labelled(here, 0), labelled(there, 1)], here)
+    data.attrs["model"] = json.dumps(here.parameters())
+    np.testing.assert_allclose(conditions_of(data, [T, MU]), [[0.1, 0.0]] * 3 + [[0.3, 0.2]] * 3, rtol=1e-6)
+    assert data["split"].values.tolist() == ["train", "test", "train"] * 2
+    other = Holstein(SQUARE, temperature=0.3, chemical_potential=0.2)
+    exact = ExactForces(other).electronic_forces(data["fields"].values[3:, 0])
+    np.testing.assert_allclose(data["forces_electronic"].values[3:, 0], exact, atol=1e-6)
+    with pytest.raises(ValueError, match="data of different models or lattices cannot be shared"):
+        merged([labelled(here, 0)], Kondo(SQUARE, temperature=0.1))
+    with pytest.raises(ValueError, match="Holstein model states no scaling, or has none"):
+        merged([labelled(Holstein(SQUARE, g=0.0, temperature=0.1), 0)], here)
