@@ -20,7 +20,7 @@ from ennforce.networks.ranges import FieldRange
 from ennforce.symmetry import FieldType
 from ennforce.training.dataset import Samples, conditions_of, configurations
 from ennforce.training.loop import Recipe, fit, relative_error
-from ennforce.training.shared import merged
+from ennforce.training.shared import brought, merged
 
 SQUARE = Lattice.square(8, 8)
 MODEL = Holstein(SQUARE, temperature=0.1)
@@ -77,6 +77,18 @@ def test_it_is_exactly_equivariant_under_all_conditions(name):
     for value in (LEAST, list(conditions.values()), MOST):
         values = torch.tensor(value[: len(conditions)])
         assert_equivariant(lambda x, v=values: network.on_torus(x, v.expand(len(x), -1)).detach(), lattice, field, field)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_weight_learns(name):
+    """Of the plain network and of its changes, also through the gradient that a conservative force is."""
+    network, conditions = told(name)
+    fields = fields_for(network)
+    network.on_torus(fields, torch.tensor([list(conditions.values())] * 2)).square().mean().backward()
+    learning = {key for key, weight in network.plain.named_parameters() if weight.grad is not None and weight.grad.abs().max() > 0}
+    for change in network.changes:
+        found = {key.replace("/", ".") for key, weight in change.items() if weight.grad is not None and weight.grad.abs().max() > 0}
+        assert found == learning and len(learning) >= 3
 
 
 def test_the_compiled_kernel_serves_it_unchanged():
@@ -254,3 +266,10 @@ def test_data_of_many_couplings_become_one_set_in_the_units_of_one():
         merged([labelled(here, 0)], Kondo(SQUARE, temperature=0.1))
     with pytest.raises(ValueError, match="Holstein model states no scaling, or has none"):
         merged([labelled(Holstein(SQUARE, g=0.0, temperature=0.1), 0)], here)
+
+
+def test_a_training_goes_on_from_another_coupling_in_its_own_units():
+    network, fields = told()[0].at({T: 0.1}), torch.randn(2, 1, 8, 8)
+    start = brought(network, MODEL, Holstein(SQUARE, temperature=0.1, g=3.0))
+    torch.testing.assert_close(start.on_torus(fields), 2.0 * network.on_torus(2.0 * fields))
+    assert brought(network, MODEL, Holstein(SQUARE, temperature=0.1, g=0.0)) is network

@@ -7,6 +7,7 @@ import xarray as xr
 
 from ennforce.io import attribute
 from ennforce.models import Hamiltonian, from_parameters
+from ennforce.networks import ForceNetwork
 
 
 def in_units_of(dataset: xr.Dataset, model: Hamiltonian) -> xr.Dataset:
@@ -39,3 +40,10 @@ def merged(parts: list[xr.Dataset], model: Hamiltonian) -> xr.Dataset:
     scaled = [in_units_of(part, model) for part in parts]
     shared = [name for name in scaled[0].variables if all(name in part.variables for part in scaled)]
     return xr.concat([part[shared] for part in scaled], "sample", combine_attrs="override")
+
+
+def brought(network: ForceNetwork, trained: Hamiltonian, model: Hamiltonian) -> ForceNetwork:
+    """A network that was trained for one model in the units of another's electrons, as far as both state them, to be trained on."""
+    if trained.scaling is None or model.scaling is None:
+        return network
+    return network.rescaled(*model.scaling.relative_to(trained.scaling))
