@@ -66,8 +66,12 @@ def inputs_of(points: list[Study]) -> tuple[Study, list[str]]:
     told = [key for key in conditions[0] if len({_rounded(one.get(key)) for one in conditions}) > 1]
     if absent := [key for key in told if any(one.get(key) is None for one in conditions)]:
         raise ConfigError(f"sweep over {absent[0]} with sweep_network = shared: every point must have one")
-    # Where the chemical potential is an input the network has the symmetry of those points that have least.
-    return min(points, key=lambda point: point.odd), told
+    if len({str(model.field_type) for model in models}) > 1:
+        raise ConfigError(
+            "sweep with sweep_network = shared over points of different symmetry, as half filling has: leave that out, or use "
+            "sweep_network: own"
+        )
+    return points[0], told
 
 
 def _rounded(value: float | None) -> float | None:
