@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -273,3 +274,21 @@ def test_a_training_goes_on_from_another_coupling_in_its_own_units():
     start = brought(network, MODEL, Holstein(SQUARE, temperature=0.1, g=3.0))
     torch.testing.assert_close(start.on_torus(fields), 2.0 * network.on_torus(2.0 * fields))
     assert brought(network, MODEL, Holstein(SQUARE, temperature=0.1, g=0.0)) is network
+
+
+@dataclass(frozen=True)
+class Silent(Holstein):
+    """A model of a user's own that states no scaling."""
+
+    scaling = None
+
+
+def test_without_a_scaling_temperature_is_an_input_all_the_same(tmp_path):
+    network, _ = told()
+    NetworkForces(network, Silent(SQUARE, temperature=0.1)).save(tmp_path)
+    fields = fields_for(network).numpy()[:, 0].astype(float)
+    forces = NetworkForces.load(tmp_path, Silent(SQUARE, temperature=0.05))
+    expected = NetworkForces(network.at({T: 0.05}), MODEL).electronic_forces(fields)
+    np.testing.assert_array_equal(forces.electronic_forces(fields), expected)
+    with pytest.raises(ValueError, match=r"was trained for g = 1.5 \(not 2.0\): train"):
+        NetworkForces.load(tmp_path, Silent(SQUARE, temperature=0.05, g=2.0))
