@@ -210,7 +210,7 @@ class NetworkForces:
         both = model.scaling, self._origin.scaling
         of_fields, of_forces = both[0].relative_to(both[1]) if both[0] and both[1] else (1.0, 1.0)
         self.seen = None if seen is None else seen.scaled(1.0 / of_fields)
-        self._largest = abs(of_forces) * self._origin.largest_force
+        self.largest_force = abs(of_forces) * self._origin.largest_force if target == "electronic" else math.inf
         self._extrapolate = extrapolate
         self._scaled = network.at(model.conditions, extrapolate).rescaled(of_fields, of_forces)
         self.field_scale = abs(float(self._scaled.field_scale))  # the rms field of the training data
@@ -315,7 +315,7 @@ class NetworkForces:
                 f"the network overflows on fields up to {float(tensor.abs().max()):.3g}, far beyond those it was trained on: use "
                 f"smaller fields, or ExactForces"
             )
-        if self.target == "electronic" and self._largest < np.inf:
+        if self.largest_force < np.inf:
             self._bound(forces)
         return (forces, tensor) if isinstance(fields, torch.Tensor) else (forces.cpu().numpy(), tensor.cpu().numpy())
 
@@ -324,7 +324,7 @@ class NetworkForces:
 
         By length, so that every symmetry is kept.
         """
-        largest, axis = self._largest, -1 - self.model.lattice.dimension
+        largest, axis = self.largest_force, -1 - self.model.lattice.dimension
         if self.model.components == 1:
             forces.clamp_(-largest, largest)
         else:
