@@ -16,6 +16,7 @@ from ennforce.models import Holstein, Kondo
 from ennforce.networks import Architecture, EquivariantNetwork, build
 from ennforce.networks.equivariance import assert_equivariant
 from ennforce.networks.export import load_model
+from ennforce.networks.layers import torus_pad
 from ennforce.networks.native import NativeNetwork, native
 from ennforce.networks.ranges import FieldRange
 from ennforce.symmetry import FieldType
@@ -66,6 +67,8 @@ def test_at_fixed_conditions_it_is_a_plain_network(name):
     assert not folded.architecture.inputs and folded.architecture.kind == network.architecture.kind
     expected = network.on_torus(fields, values).detach()
     torch.testing.assert_close(folded.on_torus(fields).detach(), expected, rtol=1e-6, atol=1e-6 * float(expected.abs().max()))
+    padded = torus_pad(fields, network.receptive_radius)
+    torch.testing.assert_close(network(padded, values).detach(), expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
     other = network.at({name: 1.01 * value for name, value in conditions.items()}).on_torus(fields).detach()
     assert float((other - expected).abs().max()) > 1e-4 * float(expected.abs().max())  # the conditions do matter
 
