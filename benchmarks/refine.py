@@ -25,6 +25,7 @@ from ennforce.io import read_dataset
 from ennforce.models import Hamiltonian, Holstein
 from ennforce.networks import Architecture, ForceNetwork
 from ennforce.refining import audited, chances, drawn, explore
+from ennforce.training import shared
 from ennforce.training.dataset import Samples, soft, spreads
 from ennforce.training.loop import Recipe, fit
 from ennforce.training.metrics import force_errors
@@ -117,7 +118,7 @@ def brought(study: Path, case: str, counts: list[int], seeds: int, table: Table)
     changed, elsewhere = CASES[case]
     model = replace(old.model, **changed)
     network = NetworkForces.load(study / "models" / "enn", model, extrapolate=True)
-    start = network._trained
+    start = shared.brought(old.trained, old.model, model)
     before = None if changed else Samples.select(read_dataset(study / "data" / "dataset.nc"), "train")
     test = labelled(model, explored(KPMForces(model, 2e-2, sampled=True), model, 3, ELSEWHERE, elsewhere))
     table.add(seed=0, way="not trained further", labels=0, **errors(start, model, test))
@@ -156,7 +157,7 @@ def unaided(study: Path, seeds: int, table: Table) -> None:
     """Without trajectories that the solver drives: 48 random configurations, then two rounds of 32 snapshots; 2000 steps in all."""
     dataset = read_dataset(study / "data" / "dataset.nc", ["fields", "forces_electronic", "split"])
     reference = NetworkForces.load(study / "models" / "enn")
-    model, architecture = reference.model, reference._trained.architecture
+    model, architecture = reference.model, reference.trained.architecture
     test, random = Samples.select(dataset, "test", "quench"), Samples.select(dataset, "train", "random")
     tests = {"": test, "random_": Samples.select(dataset, "test", "random")}
     driven, held_random = Samples.select(dataset, "train", "quench"), Samples.select(dataset, "validation", "random")

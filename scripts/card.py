@@ -24,6 +24,7 @@ def main(node: Node) -> None:
     features = f", {'odd and even' if architecture.mixed else 'odd'} features" if architecture.kind == "enn" else ""
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     low, high = facts["field_range"]
+    others = "Other settings that are the same to the electrons are served too, in their units.\n" if hamiltonian.scaling else ""
     errors = "".join(
         f"| {kind} | {e['configurations']} | {e['rmse']:.3g} | {e['mae']:.3g} | {e['max']:.3g} | {100 * e['relative']:.2f} % |\n"
         for kind, e in metrics["errors"].items()
@@ -41,7 +42,8 @@ def main(node: Node) -> None:
 
 **Valid for** {", ".join(f"{key} = {value}" for key, value in model.items())},
 where `temperature` is that of the electrons; fields between {low:.3g} and {high:.3g}; tori of even lengths from {2 * reach} on.
-It was trained on {size} sites, on uncorrelated fields and on quenches to a bath at temperature {facts["bath"]["temperature"]:g}.
+{others}It was trained on {size} sites, on uncorrelated fields and on quenches to a bath at temperature
+{facts["bath"]["temperature"]:g}.
 
 **Trained on** {samples["quench"]} snapshots and {samples["random"]} uncorrelated configurations of data set `{facts["dataset"]}`:
 {duration}{facts["steps"]} steps of {training["batch"]}, learning rate {training["learning_rate"]:g}; best weights of step

@@ -15,6 +15,7 @@ from ennforce.networks.export import load_model, save_model
 from ennforce.networks.ranges import FieldRange
 from ennforce.training.dataset import Samples, nested_subset, with_total_force
 from ennforce.training.loop import Recipe, fit
+from ennforce.training.shared import brought
 from ennforce.workflow import Node, run_node
 
 
@@ -48,6 +49,8 @@ def train(node: Node, device: str) -> None:
                 f"training cannot go on from {node.input['start'][0]}, which learned the {known['target']} force: set "
                 f"training.target to that, or start from another network (refine.start)"
             )
+        if known["target"] == "electronic":
+            start = brought(start, from_parameters(known["model"], model), model)
     target = f"forces_{training['target']}"
     samples, validation = (
         Samples.select(dataset, split, target=target, inputs=architecture.inputs) for split in ("train", "validation")

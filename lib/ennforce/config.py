@@ -7,7 +7,7 @@ import math
 import re
 import reprlib
 from collections.abc import Iterable
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model, model_validator
 
@@ -76,6 +76,10 @@ class Study(Section):
     sweep: Annotated[
         dict[str, Swept], Field(description="values by dotted key, as model.g: [1.4, 1.5]; one study for each combination")
     ] = Field(default_factory=dict)
+    sweep_network: Annotated[
+        Literal["own", "shared"],
+        Field(description="own: every point of the sweep trains its network; shared: one is trained on the data of all of them"),
+    ] = "own"
     seed: Annotated[int, Field(ge=0, lt=2**32, description="of everything random")] = 1
     model: settings_of(DEFAULT) = settings_of(DEFAULT)()  # type: ignore[valid-type]
     solver: Solver = Solver()

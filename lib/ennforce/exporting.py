@@ -35,7 +35,7 @@ class OnTorus(nn.Module):
 
     def __init__(self, forces: NetworkForces) -> None:
         super().__init__()
-        network = forces.trained
+        network = forces.folded().trained
         self.radius, self.largest, self.components = network.receptive_radius, forces.largest_force, forces.model.components
         # The compiled kernel is no part of torch.
         self.body = expand(network) if type(network) is EquivariantNetwork else network.expanded()
@@ -124,7 +124,7 @@ def write_c(forces: NetworkForces, folder: str | Path, name: str = "network") ->
     part = "the electrons' part of the force; add the classical part" if forces.target == "electronic" else "the total force"
     told = f"   Trained for {parameters}\n   on the {model.lattice.name} lattice. It gives {part}."
     texts = c_files(
-        forces.trained, name, told=told.replace("*/", "* /"), largest_force=forces.largest_force, even=model.odd
+        forces.folded().trained, name, told=told.replace("*/", "* /"), largest_force=forces.largest_force, even=model.odd
     )  # fmt: skip
     paths = []
     for file, text in texts.items():

@@ -210,7 +210,7 @@ class NetworkForces:
         both = model.scaling, self._origin.scaling
         of_fields, of_forces = both[0].relative_to(both[1]) if both[0] and both[1] else (1.0, 1.0)
         self.seen = None if seen is None else seen.scaled(1.0 / of_fields)
-        self._largest = abs(of_forces) * self._origin.largest_force
+        self.largest_force = abs(of_forces) * self._origin.largest_force if target == "electronic" else math.inf
         self._extrapolate = extrapolate
         self._scaled = network.at(model.conditions, extrapolate).rescaled(of_fields, of_forces)
         self.field_scale = abs(float(self._scaled.field_scale))  # the rms field of the training data
@@ -230,20 +230,15 @@ class NetworkForces:
         )
         return type(self), given
 
-    @property
-    def trained(self) -> ForceNetwork:
-        """The network as it was trained."""
-        return self._trained
-
-    @property
-    def largest_force(self) -> float:
-        """What the learned part is shortened to, by length; infinite where nothing bounds it."""
-        return self._largest if self.target == "electronic" else float("inf")
-
     def save(self, folder: str | Path) -> None:
         """Write the network and the model it was trained for, for ``load``; what was in the folder before is replaced."""
         seen = None if self._seen is None else asdict(self._seen)
         save_model(folder, self._trained, {"model": self._origin.parameters(), "target": self.target, "seen": seen})
+
+    @property
+    def trained(self) -> ForceNetwork:
+        """The network as it was trained: in units of the model of training, and with its inputs."""
+        return self._trained
 
     def folded(self) -> NetworkForces:
         """The same forces from a plain network of ``model`` itself: saved, it is read as one that was trained for this model.

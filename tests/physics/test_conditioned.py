@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from ennforce.networks import Architecture, EquivariantNetwork, build
 from ennforce.networks.compiled.inference import NativeNetwork, native
 from ennforce.networks.equivariance import assert_equivariant
 from ennforce.networks.export import load_model
+from ennforce.networks.layers import torus_pad
 from ennforce.networks.ranges import FieldRange
 from ennforce.symmetry import FieldType
 from ennforce.training.dataset import Samples, conditions_of, configurations
 from ennforce.training.loop import Recipe, fit, relative_error
+from ennforce.training.shared import brought, merged
 
 SQUARE = Lattice.square(8, 8)
 MODEL = Holstein(SQUARE, temperature=0.1)
@@ -64,6 +67,8 @@ def test_at_fixed_conditions_it_is_a_plain_network(name):
     assert not folded.architecture.inputs and folded.architecture.kind == network.architecture.kind
     expected = network.on_torus(fields, values).detach()
     torch.testing.assert_close(folded.on_torus(fields).detach(), expected, rtol=1e-6, atol=1e-6 * float(expected.abs().max()))
+    padded = torus_pad(fields, network.receptive_radius)
+    torch.testing.assert_close(network(padded, values).detach(), expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
     other = network.at({name: 1.01 * value for name, value in conditions.items()}).on_torus(fields).detach()
     assert float((other - expected).abs().max()) > 1e-4 * float(expected.abs().max())  # the conditions do matter
 
@@ -76,6 +81,18 @@ def test_it_is_exactly_equivariant_under_all_conditions(name):
     for value in (LEAST, list(conditions.values()), MOST):
         values = torch.tensor(value[: len(conditions)])
         assert_equivariant(lambda x, v=values: network.on_torus(x, v.expand(len(x), -1)).detach(), lattice, field, field)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_weight_learns(name):
+    """Of the plain network and of its changes, also through the gradient that a conservative force is."""
+    network, conditions = told(name)
+    fields = fields_for(network)
+    network.on_torus(fields, torch.tensor([list(conditions.values())] * 2)).square().mean().backward()
+    learning = {key for key, weight in network.plain.named_parameters() if weight.grad is not None and weight.grad.abs().max() > 0}
+    for change in network.changes:
+        found = {key.replace("/", ".") for key, weight in change.items() if weight.grad is not None and weight.grad.abs().max() > 0}
+        assert found == learning and len(learning) >= 3
 
 
 def test_the_compiled_kernel_serves_it_unchanged():
@@ -227,3 +244,54 @@ def test_datasets_select_conditions():
     )
     assert Samples.select(data, "train").conditions is None
     np.testing.assert_allclose(Samples.select(data, "test", inputs=[T]).conditions, [[0.2]])
+
+
+def labelled(model, seed):
+    fields = np.random.default_rng(seed).normal(size=(3, 1, 8, 8))
+    data = configurations(fields, SQUARE, kind="random", time=np.zeros(3), trajectory=np.arange(3))
+    exact = ExactForces(model).electronic_forces(data["fields"].values[:, 0])
+    data["forces_electronic"] = (data["fields"].dims, exact[:, None].astype(np.float32))
+    data = data.assign_coords(temperature=("sample", np.full(3, model.temperature)), split=("sample", ["train", "test", "train"]))
+    data.attrs["model"] = json.dumps(model.parameters())
+    return data
+
+
+def test_data_of_many_couplings_become_one_set_in_the_units_of_one():
+    here = Holstein(SQUARE, temperature=0.1)
+    there = Holstein(SQUARE, t=2.0, g=1.0, K=1.0, temperature=0.6, chemical_potential=0.4)
+    data = merged([labelled(here, 0), labelled(there, 1)], here)
+    data.attrs["model"] = json.dumps(here.parameters())
+    np.testing.assert_allclose(conditions_of(data, [T, MU]), [[0.1, 0.0]] * 3 + [[0.3, 0.2]] * 3, rtol=1e-6)
+    assert data["split"].values.tolist() == ["train", "test", "train"] * 2
+    other = Holstein(SQUARE, temperature=0.3, chemical_potential=0.2)
+    exact = ExactForces(other).electronic_forces(data["fields"].values[3:, 0])
+    np.testing.assert_allclose(data["forces_electronic"].values[3:, 0], exact, atol=1e-6)
+    with pytest.raises(ValueError, match="data of different models or lattices cannot be shared"):
+        merged([labelled(here, 0)], Kondo(SQUARE, temperature=0.1))
+    with pytest.raises(ValueError, match="Holstein model states no scaling, or has none"):
+        merged([labelled(Holstein(SQUARE, g=0.0, temperature=0.1), 0)], here)
+
+
+def test_a_training_goes_on_from_another_coupling_in_its_own_units():
+    network, fields = told()[0].at({T: 0.1}), torch.randn(2, 1, 8, 8)
+    start = brought(network, MODEL, Holstein(SQUARE, temperature=0.1, g=3.0))
+    torch.testing.assert_close(start.on_torus(fields), 2.0 * network.on_torus(2.0 * fields))
+    assert brought(network, MODEL, Holstein(SQUARE, temperature=0.1, g=0.0)) is network
+
+
+@dataclass(frozen=True)
+class Silent(Holstein):
+    """A model of a user's own that states no scaling."""
+
+    scaling = None
+
+
+def test_without_a_scaling_temperature_is_an_input_all_the_same(tmp_path):
+    network, _ = told()
+    NetworkForces(network, Silent(SQUARE, temperature=0.1)).save(tmp_path)
+    fields = fields_for(network).numpy()[:, 0].astype(float)
+    forces = NetworkForces.load(tmp_path, Silent(SQUARE, temperature=0.05))
+    expected = NetworkForces(network.at({T: 0.05}), MODEL).electronic_forces(fields)
+    np.testing.assert_array_equal(forces.electronic_forces(fields), expected)
+    with pytest.raises(ValueError, match=r"was trained for g = 1.5 \(not 2.0\): train"):
+        NetworkForces.load(tmp_path, Silent(SQUARE, temperature=0.05, g=2.0))

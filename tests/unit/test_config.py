@@ -96,7 +96,7 @@ def test_away_from_half_filling_networks_for_odd_forces_are_left_out_or_refused(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"modle": {}}, "modle is not a setting: allowed here are study, sweep, seed, model,"),
+        ({"modle": {}}, "modle is not a setting: allowed here are study, sweep, sweep_network, seed, model,"),
         ({"model": {"gg": 1}}, "model.gg is not a setting: allowed here are name, class, lattice,"),
         ({"data": {"split": {"tset": 1}}}, "data.split.tset is not a setting: allowed here are train, validation, test"),
         ({"bath": {"temperature": -1}}, "bath.temperature = -1: input should be greater than 0"),

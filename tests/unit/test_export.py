@@ -24,6 +24,7 @@ CHAIN, SQUARE, TRIANGULAR, CUBIC = Lattice.chain(600), Lattice.square(24, 58), L
 # Several lattices, fields of one and of more components, odd, even and of both parities; the last tile along an axis is cut.
 CASES = {
     "separable, far stencils": (Holstein(SQUARE, g=1.5, temperature=0.1), {"separable": True, "wide": 2, "wide_radius": 6}),
+    "far stencils of lines": (Holstein(SQUARE, g=1.5, temperature=0.1), {"wide": 2, "wide_radius": 5, "lines": True}),
     "full": (Holstein(SQUARE, g=1.5, temperature=0.1), {"radius": 2}),
     "odd features alone": (Holstein(SQUARE, g=1.5, temperature=0.1), {"mixed": False}),
     "an even field": (Holstein(TRIANGULAR, g=1.5, temperature=0.1, chemical_potential=0.3), {"separable": True}),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ennforce.config import ConfigError, load_study
-from ennforce.sweep import sweep_points
+from ennforce.sweep import inputs_of, sweep_points
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,3 +101,35 @@ def test_the_table_has_a_line_for_each_point(tmp_path):
         "| 1.4 | 4.00 % | 2.00 % | different | order from t = 12 | 0.40 ± 0.03 |" in table
         and "| 1.5 | 6.00 % | 3.00 % | different | order from t = 12 | not measured |" in table
     )
+
+
+def shared(**changes):
+    return {"study": "a", "sweep_network": "shared", **changes}
+
+
+def test_points_that_share_a_network_tell_it_what_differs_of_their_electrons():
+    sweep = {"model.g": [1.4, 1.5], "model.electron_temperature": [0.1, 0.2], "model.K": [0.67, 0.8]}
+    studies = [load_study(content) for _, content in sweep_points(shared(sweep=sweep)).values()]
+    assert inputs_of(studies) == (studies[0], ["electron_temperature"])
+    assert all(study.sweep_network == "own" for study in studies)
+    studies = [load_study(c) for _, c in sweep_points(shared(sweep={"model.chemical_potential": [-0.2, 0.3]})).values()]
+    assert inputs_of(studies) == (studies[0], ["chemical_potential"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sweep": {"network.width": [1, 2]}}, "sweep.network with sweep_network = shared: one network has one network"),
+        ({"sweep": {"training.steps": [10, 20]}}, "sweep.training with sweep_network = shared: one network has one training"),
+        ({"sweep": {"model.g": [1, 2]}, "training": {"target": "total"}}, "training.target = total with sweep_network = shared"),
+        ({"sweep": {"model.g": [1, 2]}, "refine": {"rounds": 1}}, "refine.rounds = 1 with sweep_network = shared"),
+        ({"sweep": {"model.lattice": ["square", "triangular"]}}, "sweep over models or lattices with sweep_network = shared"),
+        ({"sweep": {"model.chemical_potential": [0.0, 0.4]}}, "over points of different symmetry, as half filling has: leave"),
+        ({"sweep": {"model.filling": [None, 0.4]}}, "only numbers, words and lists"),
+        ({"sweep": {"model.g": [1, 2]}, "sweep_network": "one"}, "sweep_network = 'one': input should be 'own' or 'shared'"),
+    ],
+)
+def test_points_that_cannot_share_a_network_end_in_one_line(changes, message):
+    with pytest.raises(ConfigError) as caught:
+        sweep_points(shared(**changes))
+    assert message in str(caught.value) and "\n" not in str(caught.value)

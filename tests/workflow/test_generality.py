@@ -55,6 +55,26 @@ def test_a_model_of_another_kind_goes_from_its_hamiltonian_to_its_figures(name, 
         assert "kinetic_temperature" not in observed and "field_square" not in observed
 
 
+def test_points_of_a_sweep_share_one_network(general):
+    """Trained once, on the data of all points in units of the first, and folded into a plain network of each."""
+    folders = [general.folder / "results" / "shared" / f"t={t}" for t in (1.0, 1.5)]
+    metrics = [str((folder / "models" / "enn" / "metrics.json").relative_to(general.folder)) for folder in folders]
+    done = general.snakemake("--configfile", str(STUDIES / "shared.yaml"), "--", *metrics)
+    assert done.returncode == 0, done.stdout[-4000:]
+    shared = json.loads((general.folder / "results" / "shared" / "models" / "enn" / "model.json").read_text())
+    assert shared["architecture"]["inputs"] == ["electron_temperature"]
+    data = [read_dataset(folder / "data" / "dataset.nc") for folder in folders]
+    merged = read_dataset(general.folder / "results" / "shared" / "data" / "dataset.nc")
+    assert merged.sizes["sample"] == sum(one.sizes["sample"] for one in data)
+    np.testing.assert_allclose(sorted(set(merged["temperature"].values)), [0.2 / 1.5, 0.2])  # in units of the first hopping
+    for folder, t in zip(folders, (1.0, 1.5), strict=True):
+        facts = json.loads((folder / "models" / "enn" / "model.json").read_text())
+        assert facts["model"]["t"] == t and facts["architecture"]["inputs"] == []
+        assert facts["seen"]["most"] == pytest.approx(t * shared["seen"]["most"])
+        found = json.loads((folder / "models" / "enn" / "metrics.json").read_text())
+        assert found["equivariance_error"] < 1e-5 and 0 < found["errors"]["quench"]["relative"] < 10
+
+
 def test_a_network_learns_from_its_own_runs_alone(general):
     """Two rounds of learning from audits, and no trajectory that the solver drives."""
     call = ("--configfile", str(STUDIES / "refined.yaml"), "--", "results/refined/models/enn/card.md")

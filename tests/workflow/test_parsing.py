@@ -57,7 +57,7 @@ def test_rounds_of_learning_are_planned_where_they_are_asked_for(project):
     ("content", "message"),
     [
         ("bath: {temperature: -1}", "bath.temperature = -1: input should be greater than 0"),
-        ("modle: {g: 1}", "modle is not a setting: allowed here are study, sweep, seed, model"),
+        ("modle: {g: 1}", "modle is not a setting: allowed here are study, sweep, sweep_network, seed, model"),
         ("model: {K: 0.1, kappa: 0.2}", "K = 0.1 with kappa = 0.2 is elastically unstable"),
         ("large: {shape: [32, 33]}", "large.shape.1 = 33: input should be a multiple of 2"),
         ("sweep: {model.gg: [1, 2]}", "sweep at gg=1: model.gg is not a setting: allowed here are name, class, lattice"),
@@ -122,7 +122,16 @@ def test_a_sweep_plans_all_its_points_in_one_dag(project):
     assert "results/sw/sweep.csv" in done.stdout and "results/sw/models" not in done.stdout
 
 
-@pytest.mark.parametrize("study", ["", "sweep: {model.g: [1.4, 1.5]}"])
+def test_points_may_share_one_network(project):
+    sweep = "study: sw\nsweep: {model.g: [1.4, 1.5], model.electron_temperature: [0.1, 0.2]}\nsweep_network: shared\n"
+    (project.folder / "config" / "sweep.yaml").write_text(sweep)
+    done = project.snakemake("-n", "--quiet", "host", "--configfile", "config/smoke.yaml", "config/sweep.yaml")
+    assert done.returncode == 0, done.stdout[-2000:]
+    planned = re.findall(r"^Job \d+: (?:point\d_)?(train|train_shared|merge|fold|assemble)\b", done.stdout, re.M)
+    assert sorted(planned) == ["assemble"] * 4 + ["fold"] * 4 + ["merge", "train_shared"]
+
+
+@pytest.mark.parametrize("study", ["", "sweep: {model.g: [1.4, 1.5]}", "sweep: {model.g: [1.4, 1.5]}\nsweep_network: shared"])
 def test_the_groups_of_the_profiles_are_possible(project, study):
     """A group must not wait for what waits for it; of a sweep too."""
     (project.folder / "config" / "grouped.yaml").write_text("study: grouped\n" + study)
@@ -141,7 +150,7 @@ def test_the_groups_of_the_profiles_are_possible(project, study):
 
 def test_every_rule_is_explained_in_the_documentation(project):
     """docs/workflow.md has the lines of `snakemake --list-rules`."""
-    (project.folder / "config" / "sweep.yaml").write_text("sweep: {model.g: [1.4]}")
+    (project.folder / "config" / "sweep.yaml").write_text("sweep: {model.g: [1.4]}\nsweep_network: shared")
     listed: dict[str, str] = {}
     (project.folder / "config" / "taken.yaml").write_text("network: {from: trained/default}")
     for file in ("sweep", "smoke", "taken"):

@@ -20,7 +20,7 @@ from ennforce.plugins import file_of
 from ennforce.reading import nearest, repeated_key
 from ennforce.sources import digest
 from ennforce.stages import left_out
-from ennforce.sweep import sweep_points
+from ennforce.sweep import inputs_of, sweep_points
 
 
 def warn(text):
@@ -100,6 +100,20 @@ BATHS = {name: bath for name, (_, bath) in ENSEMBLES.items()}
 QUENCHES = ["large", *STUDY.variants]
 # Settings of a run that its trajectories depend on; others are of their analysis.
 OF_TRAJECTORIES = {*type(STUDY.large).model_fields, "noise"}
+
+
+# Where the points of a sweep share one network: the point in whose units it learns, and the conditions that it is told.
+AT_POINTS = {name: load_study(content) for name, (_, content) in POINTS.items()}
+SHARED, INPUTS = (
+    inputs_of(list(AT_POINTS.values()))
+    if STUDY.sweep_network == "shared" and POINTS
+    else (None, [])
+)
+
+
+def of_point(*parts):
+    """Pattern of a file of any point of the sweep."""
+    return result("{point}", *parts)
 
 
 def network_files(folder):

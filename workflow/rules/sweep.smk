@@ -11,7 +11,13 @@ for number, (_, content) in enumerate(POINTS.values()):
         config:
             content
 
-    use rule * from point as prefix*
+    if STUDY.sweep_network == "own":
+
+        use rule * from point as prefix*
+
+    else:
+
+        use rule * from point exclude train as prefix*
 
 
 # Profiles name rules as in one study. Their resources are known now, their groups only once the jobs are planned.
@@ -29,6 +35,11 @@ for job in workflow.rules:
 def of_points(*parts):
     """A file of every point."""
     return [str(Path("results", content["study"], *parts)) for _, content in POINTS.values()]
+
+
+if STUDY.sweep_network == "shared":
+
+    include: "shared.smk"
 
 
 rule sweep:

@@ -116,13 +116,17 @@ class ConditionedNetwork(ForceNetwork):
     def periodic_response(self, fields: torch.Tensor) -> torch.Tensor:
         return self._called("periodic_response", fields, self._middle)
 
+    def forward(self, fields: torch.Tensor, conditions: torch.Tensor | None = None) -> torch.Tensor:
+        """Forces inside the halo of fields (batch, C, *lattice), each under conditions of its own (batch, inputs)."""
+        return super().forward(fields) if conditions is None else self._each("response", fields, conditions)
+
     def on_torus(self, fields: torch.Tensor, conditions: torch.Tensor | None = None) -> torch.Tensor:
         """Forces (batch, C, *lattice) of fields (batch, C, *lattice), each under conditions of its own (batch, inputs)."""
-        if conditions is None:
-            return super().on_torus(fields)
-        scaled = fields / self.field_scale
-        parts = [self._called("periodic_response", one, of) for one, of in zip(scaled.split(1), conditions, strict=True)]
-        return torch.cat(parts) * self.force_scale
+        return super().on_torus(fields) if conditions is None else self._each("periodic_response", fields, conditions)
+
+    def _each(self, method: str, fields: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
+        scaled = (fields / self.field_scale).split(1)
+        return torch.cat([self._called(method, one, of) for one, of in zip(scaled, conditions, strict=True)]) * self.force_scale
 
     def _called(self, method: str, fields: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
         """A method of the plain network with the weights for conditions (inputs,), differentiable by all of ours."""

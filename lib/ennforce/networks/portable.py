@@ -17,7 +17,7 @@ from ennforce.networks.base import ForceNetwork
 from ennforce.networks.layers import EquivariantConv, SeparableConv
 from ennforce.networks.models import EquivariantNetwork
 from ennforce.networks.nonlinearities import Pointwise
-from ennforce.networks.wide import WideConv
+from ennforce.networks.wide import Lines, WideConv
 
 HEADER = Path(__file__).with_name("portable.h")
 LOOPS = Path(__file__).with_name("portable.c")
@@ -42,11 +42,12 @@ def c_files(network: ForceNetwork, name: str, *, told: str, largest_force: float
     reached = network.embed.radius + network.architecture.depth * network.architecture.radius
     if network.receptive_radius != reached:  # portable.c shrinks its region by one radius in every block
         raise ValueError("blocks of unequal reach have no form in C, which is written for equal ones: take the .pt2 file")
+    far = network.embed.far if isinstance(network.embed, WideConv) else None
     a, dimension, components = network.architecture, network.readout.dimension, network.readout.channels_out
     sizes = {
         "DIMENSION": dimension, "COMPONENTS": components, "REACH": network.receptive_radius, "TILE": TILES[dimension],
         "FEATURES": network.embed.channels_out, "DEPTH": a.depth, "RADIUS": a.radius, "SEPARABLE": int(a.separable),
-        "WIDE": network.embed.far.channels_out if isinstance(network.embed, WideConv) else 0,
+        "WIDE": 0 if far is None else len(far.filter()[0]),
         "TERMS": max(filters[0].numel() for filters in _filters(network)),
         "EVEN": int(even), "SILU": f"({SILU})", "TANH": f"({TANH})",
         "FIELD_SCALE": _exact(float(network.field_scale)), "FORCE_SCALE": _exact(float(network.force_scale)),
@@ -80,14 +81,14 @@ def _weights(network: EquivariantNetwork) -> str:
 
 def _filters(network: EquivariantNetwork) -> list[torch.Tensor]:
     """The plain filters of all layers."""
-    layers = [m for m in network.modules() if isinstance(m, EquivariantConv)]
+    layers = [m for m in network.modules() if isinstance(m, EquivariantConv | Lines)]
     stencils = [m.stencil_filter() for m in network.modules() if isinstance(m, SeparableConv)]
     return [layer.filter()[0] for layer in layers] + stencils
 
 
-def _plain(layer: EquivariantConv) -> tuple[torch.Tensor, torch.Tensor | None, int]:
+def _plain(layer: EquivariantConv | Lines) -> tuple[torch.Tensor, torch.Tensor | None, int]:
     """Filter, bias and groups of the plain convolution that a layer is."""
-    return (*layer.filter(), layer.groups)
+    return (*layer.filter(), layer.groups if isinstance(layer, EquivariantConv) else 1)
 
 
 def _partners(activation: Pointwise) -> list[int]:

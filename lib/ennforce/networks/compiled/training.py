@@ -103,7 +103,7 @@ def geometry(plan: Plan, shape: tuple[int, ...], patch: bool) -> Geometry:
 
 
 def _line(inner: tuple[int, ...], pad: int) -> tuple[int, int, int, np.ndarray]:
-    """First position worked on, length of a sheet, positions worked on, and the position of every place, halo of ``pad`` included."""
+    """First position worked on, length of a sheet, positions worked on, and the position of every place with its halo."""
     lengths = [length + 2 * pad for length in inner]
     pitch = lengths[-1]
     before = -(-(pad if len(inner) == 1 else pad * (pitch + 1)) // ALIGNED) * ALIGNED
