@@ -175,7 +175,7 @@ class Network(Section):
         int, Field(ge=0, le=16, description="enn, typed, their energies: stencils of wide_radius beside the first layer's")
     ] = 2
     wide_radius: Annotated[int, Field(ge=1, le=24, description="of the far stencils, in sites")] = 10
-    lines: Annotated[bool, Field(description="far stencils as products of lines: fewer weights; else free")] = True
+    lines: Annotated[bool, Field(description="far stencils as products of lines, for radii above 10; else free")] = False
     dilations: Annotated[
         list[Annotated[int, Field(ge=1, le=32)]],
         Field(max_length=64, description="enn, typed, their energies: spreads the later layers' stencils, in turn; none: 1"),

@@ -119,6 +119,16 @@ def test_lines_are_scalar_stencils_of_every_field_within_their_radius(model, lat
     assert lines.multiply_adds <= free.multiply_adds and lines.lines.numel() <= sum(w.numel() for w in free.parameters())
 
 
+@pytest.mark.parametrize("kind", ["enn", "typed"])
+@pytest.mark.parametrize("far", FAR)
+def test_networks_that_see_far_load_again(kind, far, tmp_path):
+    model = Holstein(Lattice.triangular(8, 8), temperature=0.2)
+    forces = NetworkForces(network_for(model, kind, **FAR[far]), model)
+    forces.save(tmp_path)
+    fields = np.random.default_rng(0).normal(size=model.field_shape)
+    np.testing.assert_allclose(NetworkForces.load(tmp_path).forces(fields), forces.forces(fields), rtol=0, atol=1e-6)
+
+
 def test_a_torus_shorter_than_a_dilated_stencil_is_one_line():
     network = network_for(Holstein(Lattice.square(8, 8), temperature=0.2), "enn", dilations=[9])
     with pytest.raises(ValueError, match="torus of 8 x 8 sites is shorter than the 9 that a stencil reaches: use a larger") as told:

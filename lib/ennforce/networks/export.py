@@ -189,6 +189,7 @@ class TiledNetwork:
     def __init__(self, network: ForceNetwork, device: str | torch.device = "cpu") -> None:
         self.radius = network.receptive_radius
         self.device = torch.device(device)
+        self.blocks_reach = network.architecture.radius * sum(network.architecture.spacings)
         self.body = native(network.to(self.device)) or network.expanded()
 
     def on_torus(self, fields: torch.Tensor, tile: int | None = None) -> torch.Tensor:
@@ -196,7 +197,7 @@ class TiledNetwork:
         if isinstance(self.body, NativeNetwork) and tile is None:
             return self.body.on_torus(fields)
         lengths = fields.shape[2:]
-        side = tile or (TILES[len(lengths)] if self.device.type == "cpu" else max(lengths))
+        side = tile or (self._side(len(lengths)) if self.device.type == "cpu" else max(lengths))
         padded = torus_pad(fields.float(), self.radius)
         if max(lengths) <= side:
             return self.body(padded).to(fields.dtype)
@@ -209,3 +210,8 @@ class TiledNetwork:
                 outer = tuple(slice(start, end + halo) for start, end in zip(corner, ends, strict=True))
                 result[(..., *inner)] = self.body(one[(..., *outer)])
         return forces
+
+    def _side(self, dimension: int) -> int:
+        """Of a tile: twice as long for blocks that reach far, whose halos would else cost more than what leaving the cache does."""
+        side = TILES[dimension]
+        return 2 * side if 6 * self.blocks_reach > side else side
