@@ -227,7 +227,7 @@ class Training(Section):
     """SOAP on the mean square error of the force, in units of each configuration's mean square force."""
 
     steps: Annotated[int, Field(ge=1, description="of the optimiser")] = 10000
-    batch: Annotated[int, Field(ge=1, description="configurations a step")] = 1
+    batch: Annotated[int, Field(ge=1, description="configurations per step")] = 1
     learning_rate: Annotated[Rate, Field(description="the largest; it rises at first, and falls")] = 3e-2
     seconds: Annotated[Positive, Field(description="CPU time for the steps, which are then only a bound")] | None = None
     validate_every: Annotated[int, Field(ge=1, description="steps")] = 500
@@ -240,7 +240,15 @@ class Training(Section):
         ]
         | None
     ) = None
-    crop: Annotated[int, Field(ge=1, description="sites each way of the part of a configuration that a step sees")] | None = None
+    crop: (
+        Annotated[
+            int,
+            Field(
+                ge=1, description="a step learns from four parts of this length in place of a configuration at least twice as long"
+            ),
+        ]
+        | None
+    ) = 20
     target: Annotated[Literal["electronic", "total"], Field(description="total: as the published code learns it")] = "electronic"
     # Not part of the result: left out of what decides whether to train again.
     processes: Annotated[int, Field(ge=1, exclude=True, description="that share each batch, one for each core or GPU")] = 1

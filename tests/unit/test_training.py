@@ -268,7 +268,7 @@ def test_compiled_gradients_are_used_where_there_are_any(monkeypatch):
         return of_batch
 
     expected = loop.fit(SMALL, samples(), samples(), recipe(steps=12, batch=3))
-    monkeypatch.setattr(gradients, "compiled", compiled)
+    monkeypatch.setattr(gradients, "compiled_gradients", compiled)
     found = loop.fit(SMALL, samples(), samples(), recipe(steps=12, batch=3))
     assert calls == [3] * 12
     np.testing.assert_allclose(found.history, expected.history, rtol=1e-2)
@@ -305,8 +305,14 @@ def test_crops_teach_the_forces_that_the_torus_has_there():
     assert torch.equal(loop.windows(forces, places, 3)[1, 0, :, 0], forces[1, 0, [6, 7, 0], 7])
 
 
+@pytest.mark.parametrize(("shape", "reach", "crop", "batch"), [((8, 9), 4, 4, 8), ((8, 7), 4, 4, 2), ((8, 9), 5, 4, 2)])
+def test_crops_take_the_place_of_what_is_large_enough(shape, reach, crop, batch):
+    found = recipe(batch=2, crop=crop).cropped(shape, reach)
+    assert (found.crop, found.batch) == (crop if batch == 8 else None, batch)
+
+
 def test_training_by_crops_learns_and_goes_on_after_a_kill(tmp_path):
-    cropped = recipe(steps=300, batch=4, crop=4)
+    cropped = recipe(steps=300, crop=4)
     undisturbed = loop.fit(SMALL, samples(), samples(), cropped)
     assert undisturbed.history[-1, 2] < 0.4
 

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -34,6 +34,7 @@ VALIDATIONS = 10  # of a training by time
 FIRST_STEPS = 100  # of the warm-up
 IMPROVEMENT = 0.01  # share by which the validation error must fall to count as better
 REDUCTION = 1 / 3  # of the learning rate on a plateau
+CROPS = 4  # in place of a whole configuration
 RECENT = 0.1  # window of the weight average, as a share of the steps so far
 
 
@@ -43,8 +44,9 @@ class Recipe:
 
     By ``seconds`` of CPU time, learning rate, average and validations follow what of it was spent on steps. With ``patience``, a
     number of validations, the rate falls on plateaus and the training ends when that no longer helps (``plateaus``); what has
-    been done then does not depend on the bounds. With ``crop``, a step learns from the forces on that many sites along each axis,
-    anywhere in a configuration: more configurations then share the work of a step.
+    been done then does not depend on the bounds. With ``crop``, a step learns from ``CROPS`` parts of that many sites along each
+    axis, anywhere in as many configurations, in place of each whole one: more configurations then share the work of a step.
+    Lattices less than twice as long, and networks that reach further than a crop, learn from whole ones nevertheless.
     """
 
     steps: int
@@ -55,6 +57,12 @@ class Recipe:
     seconds: float | None = None
     patience: int | None = None
     crop: int | None = None
+
+    def cropped(self, shape: Sequence[int], reach: int) -> Recipe:
+        """What is done on lattices of ``shape``, by a network of this reach: as many crops as take the place of the batch, or none."""
+        if self.crop is None or min(shape) < 2 * self.crop or reach > self.crop:
+            return replace(self, crop=None)
+        return replace(self, batch=CROPS * self.batch)
 
 
 @dataclass
@@ -150,11 +158,12 @@ class _Training:
                 f"{processes.count()}, or fewer processes"
             )
         torch.manual_seed(recipe.seed)
-        self.recipe, self.validation, self.device = recipe, validation, device
+        self.validation, self.device = validation, device
         self.fields = torch.as_tensor(training.fields, device=device)
         self.forces = torch.as_tensor(training.forces, device=device)
         self.weights = torch.as_tensor(training.weights(), dtype=self.forces.dtype, device=device)
         self.network = build(architecture, float(training.fields.std()), float(training.forces.std())).to(device)
+        self.recipe = recipe = recipe.cropped(training.fields.shape[2:], self.network.receptive_radius)
         self.conditions = None if training.conditions is None else torch.as_tensor(training.conditions, device=device)
         if start is None:
             self.network.calibrate(self.fields)
