@@ -12,7 +12,7 @@ from ennforce.networks.compiled import build as building
 from ennforce.networks.compiled.inference import NativeNetwork, native
 from ennforce.networks.compiled.plan import plan
 from ennforce.networks.compiled.source import source
-from ennforce.networks.compiled.training import CompiledGradients, compiled_gradients
+from ennforce.networks.compiled.training import EnergyGradients, compiled_gradients
 from ennforce.networks.compiled.transform import operations, transform
 from ennforce.networks.equivariance import assert_equivariant
 from ennforce.networks.export import TiledNetwork
@@ -47,6 +47,7 @@ ENERGIES = {
     "energy": {"kind": "enn_energy", "width": 2, "depth": 2, "separable": True, "wide": 1, "wide_radius": 4, "dilations": (2, 1)},
     "full energy": {"kind": "enn_energy", "lattice": "triangular", "width": 1, "depth": 2, "field_type": "1xE1o"},
     "energy of a chain": {"kind": "enn_energy", "lattice": "chain", "width": 2, "depth": 2},
+    "energy of spins": {"kind": "typed_energy", "field_type": SPINS, "width": 1, "depth": 2, "separable": True},
     "cubic energy": {
         "kind": "enn_energy", "lattice": "cubic", "width": 1, "depth": 1, "separable": True, "field_type": "1xT1uo",
         "first_radius": 1,
@@ -87,10 +88,11 @@ def test_forces_are_those_of_torch_on_tori_and_with_halos(case):
         torch.testing.assert_close(getattr(found, call)(fields), expected, rtol=0, atol=1e-5 * float(expected.std()))
 
 
-@pytest.mark.parametrize("patch", [False, True], ids=["torus", "patch"])
-@pytest.mark.parametrize("case", DIRECT)
+@pytest.mark.parametrize(
+    ("case", "patch"), [(case, patch) for case in DIRECT for patch in (False, True)] + [(c, False) for c in ENERGIES]
+)
 def test_gradients_are_those_of_torch(case, patch):
-    made = network(**DIRECT[case])
+    made = network(**(DIRECT | ENERGIES)[case])
     gradients = compiled_gradients(made)
     if gradients is None:
         pytest.skip("no C compiler on this machine: the torch path serves")
@@ -198,9 +200,9 @@ def test_kinds_without_a_kernel_run_in_torch(kind):
     assert compiled_gradients(made) is None
 
 
-def test_energies_are_trained_in_torch():
-    assert compiled_gradients(network(kind="enn_energy")) is None
-    assert isinstance(compiled_gradients(network()) or pytest.skip("no C compiler"), CompiledGradients)
+def test_energies_of_crops_are_trained_in_torch():
+    assert compiled_gradients(network(kind="enn_energy"), halo=True) is None
+    assert isinstance(compiled_gradients(network(kind="enn_energy")) or pytest.skip("no C compiler"), EnergyGradients)
 
 
 @pytest.fixture

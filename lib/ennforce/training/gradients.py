@@ -30,16 +30,16 @@ def gradients_of(network: ForceNetwork, halo: bool = False) -> Gradients:
     """
     found: Gradients | None = None
     if processes.count() == 1 and next(network.parameters()).device.type == "cpu":
-        found = _told(network) if isinstance(network, ConditionedNetwork) else compiled_gradients(network)
+        found = _told(network, halo) if isinstance(network, ConditionedNetwork) else compiled_gradients(network, halo)
     return found or TorchGradients(network, halo)
 
 
-def _told(network: ConditionedNetwork) -> Gradients | None:
+def _told(network: ConditionedNetwork, halo: bool) -> Gradients | None:
     """Gradients of a network that is told conditions: of the plain one that it is under each sample's, handed on to its weights."""
     plain = copy.deepcopy(network.plain)
     plain.field_scale.copy_(network.field_scale)
     plain.force_scale.copy_(network.force_scale)
-    inner = compiled_gradients(plain)
+    inner = compiled_gradients(plain, halo)
     if inner is None:
         return None
     parameters = dict(plain.named_parameters())

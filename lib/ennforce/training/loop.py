@@ -59,7 +59,7 @@ class Recipe:
     crop: int | None = None
 
     def cropped(self, shape: Sequence[int], reach: int) -> Recipe:
-        """What is done on lattices of ``shape``, by a network of this reach: as many crops as take the place of the batch, or none."""
+        """What is done on lattices of ``shape`` by a network of this reach: crops that take the place of the batch, or none."""
         if self.crop is None or min(shape) < 2 * self.crop or reach > self.crop:
             return replace(self, crop=None)
         return replace(self, batch=CROPS * self.batch)

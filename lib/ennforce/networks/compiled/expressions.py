@@ -67,6 +67,32 @@ class Expressions:
                 give(x.position, above * (result * result * result) * -0.5)
         return found
 
+    def tangents(self, outputs: Sequence[Value], inputs: Sequence[Value], directions: Sequence[Value]) -> list[Value]:
+        """The derivatives of ``outputs`` as the ``inputs`` move in ``directions``, as further operations."""
+        found = {one.position: direction for one, direction in zip(inputs, directions, strict=True)}
+        for position in range(max(output.position for output in outputs) + 1):
+            operation, arguments, number = self.operations[position]
+            result, values = Value(self, position), [Value(self, n) for n in arguments]
+            parts = []
+            for n, argument in enumerate(arguments):
+                moved = found.get(argument)
+                if moved is None:
+                    continue
+                if operation == "mul":
+                    moved = moved * values[1 - n]
+                elif operation == "sigmoid":
+                    moved = moved * (result - result * result)
+                elif operation == "rsqrt":
+                    moved = moved * (result * result * result) * -0.5
+                elif operation == "scale":
+                    moved = moved * number
+                elif operation == "sub" and n == 1:
+                    moved = moved * -1.0
+                parts.append(moved)
+            if parts:
+                found[position] = parts[0] if len(parts) == 1 else parts[0] + parts[1]
+        return [found.get(output.position, self.constant(0.0)) for output in outputs]
+
     def source(self, outputs: dict[str, Value]) -> list[str]:
         """C statements that compute what ``outputs`` name (an lvalue each); an unused operation is left out."""
         needed, waiting = set(), [value.position for value in outputs.values()]
@@ -131,7 +157,7 @@ Function = Callable[[Expressions, list[Value]], list[Value]]
 def functions(name: str, function: Function, inputs: int) -> tuple[str, int]:
     """C of ``name``(x, w, y) and of its gradient ``name``_adjoint(x, w, dy, dx, dw), and the number of weights.
 
-    ``dw`` gains what every lane contributes to the gradient by the weights.
+    ``dw`` gains what every lane contributes to the gradient by the weights, where it is none nothing.
     """
     graph = Expressions()
     values = [graph.input(n) for n in range(inputs)]
@@ -143,7 +169,7 @@ def functions(name: str, function: Function, inputs: int) -> tuple[str, int]:
     zero = graph.constant(0.0)
     targets = {f"dx[{n}]": found.get(value.position, zero) for n, value in enumerate(values)}
     slopes = {f"pair s{n}": found[graph.weight(n).position] for n in weights}
-    backward = graph.source({**targets, **slopes}) + [f"dw[{n}] += s{n}.a + s{n}.b;" for n in weights]
+    backward = graph.source({**targets, **slopes}) + [f"if (dw) dw[{n}] += total(s{n});" for n in weights]
     return "\n".join([
         f"static inline void {name}(const pair *x, const float *w, pair *y) {{", *(f"    {line}" for line in forward), "}",
         f"static inline void {name}_adjoint(const pair *x, const float *w, const pair *dy, pair *dx, vec *dw) {{",

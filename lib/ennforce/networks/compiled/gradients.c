@@ -104,26 +104,27 @@ static void *work(void *argument) {
             }
             meet(j);
         }
-        const float factor = 2.0f * j->importance[b] / ((float)j->batch * COMPONENTS * sites);
+        const float factor = 2.0f * j->importance[b] / ((float)j->batch * OUTPUTS * sites);
         double squares = 0.0;
         for (long y = from; y < to; y++) {
             /* The sheet of fields is no longer needed by this thread alone, so the errors have a place of their own. */
             const float *feature = j->features + DEPTH * level + y * size;
-            float *slope = j->slope + y * size, *error = j->seen_slope + y * MAX(SEEN, COMPONENTS) * stride;
+            float *slope = j->slope + y * size, *error = j->seen_slope + y * MAX(SEEN, OUTPUTS) * stride;
             const long row = y - j->targets_first; /* of the targets */
             if (row < 0 || row >= j->target_sheets) {
                 memset(slope, 0, size * sizeof(float));
                 continue;
             }
+#if !DUAL
             for (long x = j->start; x < last; x += PAIR) {
-                pair f[CHANNELS], a[CHANNELS], out[COMPONENTS];
+                pair f[CHANNELS], a[CHANNELS], out[OUTPUTS];
                 load_all(feature + x, stride, f);
                 if (!TYPED) activate_all(block_weights(w, DEPTH - 1), f, a);
                 read(w, TYPED ? f : a, out);
-                for (int v = 0; v < COMPONENTS; v++) store(error + v * stride + x, out[v]);
+                for (int v = 0; v < OUTPUTS; v++) store(error + v * stride + x, out[v]);
             }
-            for (int v = 0; v < COMPONENTS; v++) {
-                const float *target = j->targets + (b * COMPONENTS + v) * sites + row * j->target_sites;
+            for (int v = 0; v < OUTPUTS; v++) {
+                const float *target = j->targets + (b * OUTPUTS + v) * sites + row * j->target_sites;
                 for (long n = 0; n < j->target_sites; n++) {
                     float *e = error + v * stride + j->inside[n];
                     *e -= target[n];
@@ -131,11 +132,16 @@ static void *work(void *argument) {
                     *e *= factor;
                 }
             }
+#endif
             for (long x = j->start; x < last; x += PAIR) {
-                pair f[CHANNELS], a[CHANNELS], down[CHANNELS], up[COMPONENTS];
+                pair f[CHANNELS], a[CHANNELS], down[CHANNELS], up[OUTPUTS];
                 load_all(feature + x, stride, f);
                 if (!TYPED) activate_all(block_weights(w, DEPTH - 1), f, a);
-                for (int v = 0; v < COMPONENTS; v++) up[v] = mul(load(error + v * stride + x), load(j->counted + x));
+#if DUAL
+                up[0] = scale(-1.0f, load(j->counted + x)); /* the direction of the fields holds all else */
+#else
+                for (int v = 0; v < OUTPUTS; v++) up[v] = mul(load(error + v * stride + x), load(j->counted + x));
+#endif
                 read_back(w, TYPED ? f : a, up, down, gradient);
                 if (!TYPED) {
                     pair through[CHANNELS];
@@ -145,7 +151,7 @@ static void *work(void *argument) {
                 store_all(down, slope + x, stride);
             }
         }
-        loss += squares * j->importance[b] / ((double)j->batch * COMPONENTS * sites);
+        loss += squares * j->importance[b] / ((double)j->batch * OUTPUTS * sites);
         for (int l = DEPTH; l > 0; l--) {
             const float *block = block_weights(w, l - 1);
             vec *own = gradient + W_BLOCKS + (l - 1) * W_BLOCK;
@@ -182,7 +188,7 @@ static void *work(void *argument) {
             for (long x = j->start; x < last; x += PAIR) {
                 const float *at[NEAR];
                 pair slope[CHANNELS];
-                float *seen_slope = j->seen_slope + y * MAX(SEEN, COMPONENTS) * stride + x;
+                float *seen_slope = j->seen_slope + y * MAX(SEEN, OUTPUTS) * stride + x;
                 point_near(near, j->field_stride, pitch, x + shift, at);
                 load_all(j->slope + y * size + x, stride, slope);
                 embed_back(w, at, j->field_stride, j->seen + y * SEEN * stride + x, stride, slope, gradient, seen_slope);
@@ -209,7 +215,7 @@ static long divide(job *j, char *memory) {
     TAKE(j->slope, float, CHANNELS * sheet);
     TAKE(j->sent, float, RETURNED * sheet);
     TAKE(j->seen, float, SEEN * sheet);
-    TAKE(j->seen_slope, float, MAX(SEEN, COMPONENTS) * sheet);
+    TAKE(j->seen_slope, float, MAX(SEEN, OUTPUTS) * sheet);
     TAKE(j->fields_padded, float, COMPONENTS * j->field_sheets * j->field_stride);
     TAKE(j->gradients, vec, WEIGHTS * j->threads);
     TAKE(j->losses, double, j->threads);

@@ -98,7 +98,8 @@ INLINE void activation_back(const float *w, const float *features, long stride, 
             pair x[NUMBERS], dy[NUMBERS], dx[NUMBERS];
             for (int n = 0; n < NUMBERS; n++) x[n] = load(features + (CHANNEL[n] + c * CHANNEL_STEP[n] + h) * stride);
             pick(up, CHANNEL, CHANNEL_STEP, NUMBERS, c, h, dy);
-            activate_adjoint(x, w + W_PRODUCTS + c * PRODUCT_WEIGHTS, dy, dx, gradient + W_PRODUCTS + c * PRODUCT_WEIGHTS);
+            activate_adjoint(x, w + W_PRODUCTS + c * PRODUCT_WEIGHTS, dy, dx,
+                             gradient ? gradient + W_PRODUCTS + c * PRODUCT_WEIGHTS : 0);
             for (int n = 0; n < NUMBERS; n++) {
                 int channel = CHANNEL[n] + c * CHANNEL_STEP[n] + h;
                 down[channel] = add(down[channel], dx[n]);

@@ -91,7 +91,9 @@ class Layout:
             start, components = starts[o]
             bases += [start + m * self.group for m in range(components)]
             steps += [components * self.group] * components
-            bias += [p.constant.index(o) if o in p.constant else -1] * components
+            number = p.constant.index(o) if o in p.constant else -1
+            # A constant has no derivative.
+            bias += [number if m == 0 else -1 for m in range(components)]
         return bases, steps, bias, at
 
     def constants(self) -> str:
@@ -110,6 +112,7 @@ class Layout:
             "COMPONENTS": sum(n * m for n, m, _ in p.field), "SEEN": sum(p.wide * n * m for n, m, _ in p.field),
             "RADIUS": p.radius, "SLOW": slow, "REACH": p.reach, "BODY": p.body, "SPREAD": max(p.dilations, default=1) * p.radius,
             "FIRST_RADIUS": p.first_radius, "WIDE_RADIUS": p.wide_radius, "TYPED": int(p.typed), "READS": int(p.reads >= 0),
+            "DUAL": int(p.dual), "OUTPUTS": 1 if p.reads >= 0 else sum(n * m for n, m, _ in p.field),
             "INNER": len(inner), "TILE": inner[0], "ROWS": 1 if not slow else (PLANE if p.dimension == 3 else ROWS),
             "WEIGHTS": self.weights, "NEAR": len(positions(p.lattice, p.first_radius)),
             "FAR": len(positions(p.lattice, p.wide_radius)) if p.wide else 0, "PRODUCT_WEIGHTS": self.functions[0][1],

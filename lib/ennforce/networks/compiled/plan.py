@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -38,7 +38,8 @@ class Plan:
     ``kinds``: components of each hidden kind. ``field``: for each term of the field its channels per component, its components and
     the hidden kind that it enters and leaves. ``outputs``: for each kind the outputs that are mixed from it, by number among all
     outputs of a block's convolution, each of ``copies`` copies. ``constant``: outputs that have a bias. ``reads``: the kind that an
-    energy is read from, or -1 for direct forces.
+    energy is read from, or -1 for direct forces. ``dual``: every number comes with its derivative along a direction of the fields,
+    those of a kind first and then their derivatives: for gradients of conservative forces (``dual_of``).
     """
 
     lattice: str
@@ -57,6 +58,7 @@ class Plan:
     wide: int
     wide_radius: int
     reads: int
+    dual: bool = False
 
     @property
     def dimension(self) -> int:
@@ -96,7 +98,7 @@ def positions(lattice: str, radius: int) -> tuple[Position, ...]:
 def plan(network: ForceNetwork) -> Plan | None:
     """The plan of a network, or None for one that the kernel does not know."""
     a = network.architecture
-    typed = type(network) is TypedNetwork
+    typed = isinstance(network, TypedNetwork)
     if not (typed or isinstance(network, EquivariantNetwork)) or len(transform(a.lattice).matrix) > 48:
         return None
     body = cast(Any, network)
@@ -126,8 +128,19 @@ def plan(network: ForceNetwork) -> Plan | None:
     )
 
 
+def dual_of(plan: Plan) -> Plan:
+    """The plan in which all numbers have a derivative beside them, from a plan of energies.
+
+    A force is F = -dE/dQ, so the slope of a loss by a weight is that of -(derivative of E along dL/dF), which these networks give.
+    """
+    doubled = tuple((n, 2 * m, kind) for n, m, kind in plan.field)
+    return replace(plan, kinds=tuple(2 * components for components in plan.kinds), field=doubled, dual=True)
+
+
 def activation(plan: Plan) -> tuple[Function, int]:
     """What is done to the features of a copy and group element before a convolution, and how many numbers these are."""
+    if plan.dual:
+        return _with_derivatives(activation(_single(plan))[0], _single(plan).kinds), sum(plan.kinds)
     count = sum(plan.kinds)
     if plan.typed:
         hidden = FieldType.parse(plan.hidden)
@@ -139,9 +152,36 @@ def activation(plan: Plan) -> tuple[Function, int]:
 
 def gate(plan: Plan) -> tuple[Function, int]:
     """What is done to the outputs of a convolution of a copy and group element, and how many numbers these are."""
+    if plan.dual:
+        base = _single(plan)
+        components = {o: base.kinds[k] for k, outputs in enumerate(base.outputs) for o in outputs}
+        return _with_derivatives(gate(base)[0], tuple(components[o] for o in sorted(components))), 2 * gate(base)[1]
     if not plan.typed:
         return (lambda graph, values: values), sum(plan.kinds)
     return functools.partial(_gated, plan.kinds), sum(plan.kinds) + len(plan.kinds)
+
+
+def _single(plan: Plan) -> Plan:
+    """The plan of which ``plan`` is the dual."""
+    halved = tuple((n, m // 2, kind) for n, m, kind in plan.field)
+    return replace(plan, kinds=tuple(components // 2 for components in plan.kinds), field=halved, dual=False)
+
+
+def _with_derivatives(function: Function, kinds: tuple[int, ...]) -> Function:
+    """A function of numbers that come with derivatives, of kinds with so many components."""
+
+    def both(graph: Expressions, values: list[Value]) -> list[Value]:
+        parts = _split(tuple(2 * components for components in kinds), values)
+        ahead = [x for part, size in zip(parts, kinds, strict=True) for x in part[:size]]
+        directions = [x for part, size in zip(parts, kinds, strict=True) for x in part[size:]]
+        results = function(graph, ahead)
+        moved = graph.tangents(results, ahead, directions)
+        # What comes out has the kinds of what goes in, the gates of a typed network used up.
+        out = kinds if len(results) == sum(kinds) else kinds[: len(kinds) // 2]
+        pairs = zip(_split(out, results), _split(out, moved), strict=True)
+        return [x for one, other in pairs for x in (*one, *other)]
+
+    return both
 
 
 def _pair(graph: Expressions, values: list[Value]) -> list[Value]:

@@ -372,8 +372,17 @@ READ_BACK = "read_back(const float *w, const pair *a, const pair *slope, pair *d
 def _energy_readout(layout: Layout) -> str:
     """``read_back``: the slopes of the energies, which are not read themselves."""
     start = layout.kind_starts()[layout.plan.reads]
-    down = f"EACH(n, COPIES * GROUP) down[{start} + n] = all(w[W_READ + n]);"
-    return _joined(READ_BACK, ["EACH(n, CHANNELS) down[n] = all(0.0f);", down, "(void)a, (void)slope, (void)gradient;"])
+    # Of a dual network it is the energies' derivatives that count.
+    values = {"start": start, "m": 2 if layout.plan.dual else 1, "of": 1 if layout.plan.dual else 0}
+    body = """
+    EACH(n, CHANNELS) down[n] = all(0.0f);
+    EACH(c, COPIES) EACH(h, GROUP) {
+        int weight = W_READ + c * GROUP + h, channel = $start + (c * $m + $of) * GROUP + h;
+        down[channel] = scale(w[weight], slope[0]);
+        if (gradient) gradient[weight] += total(mul(slope[0], a[channel]));
+    }
+    """
+    return _joined(READ_BACK, [_code(body, **values)])
 
 
 def _readout(layout: Layout) -> str:

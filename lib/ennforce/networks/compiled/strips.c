@@ -22,7 +22,7 @@ static long arrange(workspace *s, char *memory) {
         long window = l < DEPTH ? SLOW * RADIUS * DILATION[l] : 0; /* of the block above */
         long below = l > 0 ? SLOW * RADIUS * DILATION[l - 1] : SLOW * REACH;
         RING(s->feature[l], CHANNELS, READS ? 2 * SLOW * (BODY - LAG[l]) + 1 : window + 1);
-        RING(s->active[l], CHANNELS, 2 * window + 1);
+        RING(s->active[l], CHANNELS, READS && TYPED ? 2 * SLOW * (BODY - LAG[l]) + 1 : 2 * window + 1);
         if (READS) {
             RING(s->slope[l], CHANNELS, l > 0 ? below + 1 : 2 * below + 1);
             RING(s->sent[l], l > 0 ? RETURNED : 0, 2 * below + 1);
@@ -75,8 +75,9 @@ static void descend(const float *w, workspace *s, int l, long y) {
 
 static void send_sheet(const float *w, workspace *s, int l, long y) {
     float *slope = sheet(&s->slope[l], y);
-    const float *rows[2 * RADIUS + 1];
-    for (int j = 0; j <= 2 * RADIUS; j++) rows[j] = slope;
+    const float *rows[2 * RADIUS + 1]; /* of the activated features, which gates need to know what they gated */
+    for (int j = 0; j <= 2 * RADIUS; j++)
+        rows[j] = TYPED ? sheet(&s->active[l - 1], y + SLOW * (j - RADIUS) * DILATION[l - 1]) : slope;
     for (long x = START; x < START + COUNT; x += PAIR)
         send(block_weights(w, l - 1), rows, STRIDE, PITCH, x, DILATION[l - 1], slope + x, STRIDE, sheet(&s->sent[l], y) + x, 0);
 }
@@ -117,10 +118,10 @@ INLINE void pass_dilated(const float *w, workspace *s, int l, long y, const long
 #if READS
             pair down[CHANNELS], slope[CHANNELS];
             step(block, rows, STRIDE, PITCH, x, dilation, old + x, sheet(&s->feature[l], y) + x, 0, block, 0);
-            read_back(w, 0, 0, down, 0);
+            read_back(w, 0, &(pair){1.0f - (vec){0}, 1.0f - (vec){0}}, down, 0);
             for (int n = 0; n < CHANNELS; n++) slope[n] = all(0.0f);
-            activation_back(block, sheet(&s->feature[l], y) + x, STRIDE, down, slope, 0);
-            store_all(slope, sheet(&s->slope[l], y) + x, STRIDE);
+            if (!TYPED) activation_back(block, sheet(&s->feature[l], y) + x, STRIDE, down, slope, 0);
+            store_all(TYPED ? down : slope, sheet(&s->slope[l], y) + x, STRIDE);
 #endif
         }
     }

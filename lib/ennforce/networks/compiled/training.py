@@ -11,8 +11,9 @@ import torch
 
 from ennforce.networks.base import ForceNetwork
 from ennforce.networks.compiled.build import library
+from ennforce.networks.compiled.inference import NativeNetwork, native
 from ennforce.networks.compiled.packing import Packing
-from ennforce.networks.compiled.plan import Plan, plan
+from ennforce.networks.compiled.plan import Plan, dual_of, plan
 
 ALIGNED = 16  # floats: positions begin at multiples of it, and are worked on in runs of twice as many
 
@@ -44,29 +45,69 @@ class CompiledGradients:
         receptive radius on every side: the patch then does not close on itself. As many threads as torch uses.
         """
         values, targets, importance = (x.detach().to(torch.float32).contiguous().numpy() for x in (fields, forces, weights))
-        g = geometry(self.plan, targets.shape[2:], values.shape != targets.shape)
+        loss, slope = self._run(values, targets, importance, self.packing.weights())
+        self.packing.set_gradients(slope)
+        return loss
+
+    def _run(self, values: np.ndarray, targets: np.ndarray, importance: np.ndarray, told: np.ndarray) -> tuple[float, np.ndarray]:
+        """Loss and slope by the kernel's weights ``told``."""
+        g = geometry(self.plan, targets.shape[2:], values.shape[2:] != targets.shape[2:])
         threads = max(1, min(torch.get_num_threads(), g.sheets, 64))
         sizes = np.array([len(values), *g.sizes, threads], dtype=np.int64)
         needed = self.kernel.gradient_size(sizes.ctypes.data)
         if needed > len(self._memory):
             self._memory = np.zeros(needed, dtype=np.uint8)
-        told = self.packing.weights()
         slope = np.empty_like(told)
         arrays = (sizes, g.source, g.wrap, g.valid, g.counted, g.inside, values, targets, importance, told, slope)
         loss = self.kernel.gradient(*(x.ctypes.data for x in arrays), self._memory.ctypes.data)
+        return float(loss), slope
+
+
+class EnergyGradients(CompiledGradients):
+    """The same for a conservative network: forces by its kernel, their errors as a direction of the fields, and a dual network.
+
+    On tori alone.
+    """
+
+    def __init__(self, network: ForceNetwork, made: Plan, kernel: ctypes.CDLL, forces: NativeNetwork) -> None:
+        super().__init__(network, dual_of(made), kernel)
+        self.packing, self.forces, self.single = Packing(network, made), forces, made
+
+    def __call__(self, fields: torch.Tensor, forces: torch.Tensor, weights: torch.Tensor) -> float:
+        if fields.shape != forces.shape:
+            raise ValueError("gradients of energies are compiled for tori alone, without a halo: leave crops out")
+        self.forces.weights = told = self.packing.weights()
+        errors = self.forces.on_torus(fields).to(torch.float32) - forces
+        per_site = weights.reshape(-1, *(1,) * (errors.dim() - 1)) / (len(errors) * errors[0].numel())
+        _, slope = self._run(self._doubled(fields, 2.0 * per_site * errors), forces.numpy(), weights.numpy(), told)
         self.packing.set_gradients(slope)
-        return float(loss)
+        return float((per_site * errors.square()).sum())
+
+    def _doubled(self, fields: torch.Tensor, directions: torch.Tensor) -> np.ndarray:
+        """Components and then their directions, for each channel of each term."""
+        parts, start = [], 0
+        for n, m, _ in self.single.field:
+            both = [x[:, start : start + n * m].unflatten(1, (n, m)) for x in (fields, directions)]
+            parts.append(torch.cat(both, dim=2).flatten(1, 2))
+            start += n * m
+        return torch.cat(parts, dim=1).to(torch.float32).contiguous().numpy()
 
 
-def compiled_gradients(network: ForceNetwork) -> CompiledGradients | None:
-    """Gradients of a network by its kernel, or None where torch has to serve: energies, a GPU, no compiler, an unknown kind."""
+def compiled_gradients(network: ForceNetwork, halo: bool = False) -> CompiledGradients | None:
+    """Gradients of a network by its kernel, or None where torch has to serve: a GPU, no compiler, an unknown kind.
+
+    And energies of fields with a ``halo``.
+    """
     made = plan(network)
-    if made is None or made.reads >= 0 or network.field_scale.device.type != "cpu":
+    if made is None or (halo and made.reads >= 0) or network.field_scale.device.type != "cpu":
         return None
     if any(parameter.dtype != torch.float32 for parameter in network.parameters()):
         return None
-    kernel = library(made, gradients=True)
-    return None if kernel is None else CompiledGradients(network, made, kernel)
+    kernel = library(made if made.reads < 0 else dual_of(made), gradients=True)
+    if kernel is None or made.reads < 0:
+        return None if kernel is None else CompiledGradients(network, made, kernel)
+    forces = native(network)
+    return None if forces is None else EnergyGradients(network, made, kernel, forces)
 
 
 @functools.lru_cache(maxsize=8)
