@@ -120,6 +120,7 @@ def test_gradients_follow_the_weights_and_do_not_depend_on_threads():
         found = []
         for count in (1, 2, 7):
             torch.set_num_threads(count)
+            gradients = compiled_gradients(made)
             found.append((gradients(fields, forces, weights), [weight.grad.clone() for weight in made.parameters()]))
     finally:
         torch.set_num_threads(threads)

@@ -25,7 +25,7 @@ Gradients = Callable[..., float]
 def gradients_of(network: ForceNetwork, halo: bool = False) -> Gradients:
     """What computes the gradients of this network: compiled code where it can, else torch; ``halo``: fields have theirs.
 
-    Compiled code is for networks on the CPU in one process, and takes ``torch.get_num_threads()`` threads. Torch averages the
+    Compiled code is for networks on the CPU in one process, and takes as many threads as torch has now. Torch averages the
     gradients over the processes that share a training.
     """
     found: Gradients | None = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -18,11 +19,12 @@ import torch
 from ennforce import processes
 from ennforce.io import DataError, one_line, write_atomically
 from ennforce.networks import Architecture, ForceNetwork, build
+from ennforce.networks.compiled.inference import native
 from ennforce.networks.conditioned import ConditionedNetwork
 from ennforce.networks.tensors import alike, read_tensors, write_tensors
 from ennforce.training.augmentation import augmented
 from ennforce.training.dataset import Samples
-from ennforce.training.gradients import gradients_of
+from ennforce.training.gradients import TorchGradients, gradients_of
 from ennforce.training.optimiser import SOAP
 
 log = logging.getLogger("ennforce")
@@ -124,20 +126,33 @@ def fit(
     run = _resumed(lambda: _Training(architecture, training, validation, recipe, device, start), checkpoint)
     resumed(run.step)
     last_saved = time.monotonic()
-    while not run.finished:
-        started = time.process_time()  # equal time is then equal computing, whatever else the machine does
-        run.advance()
-        run.elapsed += time.process_time() - started
-        if recipe.seconds is not None:
-            run.elapsed = processes.from_first(lambda: run.elapsed)  # one clock, or they would not stop together
-        if run.due:
-            run.validate()
-        progress(run.step, math.ceil(run.planned), f"validation {run.history[-1][2]:.2%}" if run.history else "validation pending")
-        if checkpoint is not None and processes.number() == 0 and time.monotonic() - last_saved > interval:
-            write_atomically(checkpoint, functools.partial(write_tensors, run.state()))
-            last_saved = time.monotonic()
+    with _single_thread(not isinstance(run.gradients, TorchGradients)):
+        while not run.finished:
+            started = time.process_time()  # equal time is then equal computing, whatever else the machine does
+            run.advance()
+            run.elapsed += time.process_time() - started
+            if recipe.seconds is not None:
+                run.elapsed = processes.from_first(lambda: run.elapsed)  # one clock, or they would not stop together
+            if run.due:
+                run.validate()
+            text = f"validation {run.history[-1][2]:.2%}" if run.history else "validation pending"
+            progress(run.step, math.ceil(run.planned), text)
+            if checkpoint is not None and processes.number() == 0 and time.monotonic() - last_saved > interval:
+                write_atomically(checkpoint, functools.partial(write_tensors, run.state()))
+                last_saved = time.monotonic()
     run.network.load_state_dict(run.best)
     return Trained(run.network.cpu().eval(), np.array(run.history), run.best_step, np.array(run.times), run.stopped)
+
+
+@contextlib.contextmanager
+def _single_thread(wanted: bool) -> Iterator[None]:
+    """Torch with one thread: beside compiled gradients it has small tensors alone, which more threads make slower."""
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1 if wanted else threads)
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Training:
@@ -348,7 +363,8 @@ def predict(network: ForceNetwork, fields: np.ndarray, conditions: np.ndarray | 
     """Predicted target forces of (sample, component, Ly, Lx) fields, of electrons under conditions (sample, inputs)."""
     device = next(network.parameters()).device
     given = [torch.as_tensor(values, device=device) for values in (fields, conditions) if values is not None]
-    parts = [network.on_torus(*some).cpu().numpy() for some in zip(*(values.split(batch) for values in given), strict=True)]
+    call = (native(network) or network).on_torus
+    parts = [call(*some).cpu().numpy() for some in zip(*(values.split(batch) for values in given), strict=True)]
     return np.concatenate(parts)
 
 

@@ -123,7 +123,7 @@ class NativeNetwork(nn.Module):
 def native(network: ForceNetwork) -> NativeNetwork | None:
     """The compiled network, or None where torch has to serve: a GPU, no compiler, a kind that the kernel does not know."""
     made = plan(network)
-    if made is None or network.field_scale.device.type != "cpu":
+    if made is None or network.field_scale.device.type != "cpu" or next(network.parameters()).dtype != torch.float32:
         return None
     kernel = library(made)
     return None if kernel is None else NativeNetwork(network, kernel)

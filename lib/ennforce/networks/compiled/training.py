@@ -32,17 +32,21 @@ class Geometry:
 
 
 class CompiledGradients:
-    """A loss and its gradient by a network's weights, for batches of fields and forces on tori or patches."""
+    """A loss and its gradient by a network's weights, for batches of fields and forces on tori or patches.
+
+    ``threads``: as many as torch used when this was made.
+    """
 
     def __init__(self, network: ForceNetwork, made: Plan, kernel: ctypes.CDLL) -> None:
         self.plan, self.kernel, self.packing = made, kernel, Packing(network, made)
+        self.threads = torch.get_num_threads()
         self._memory = np.zeros(0, dtype=np.uint8)
 
     def __call__(self, fields: torch.Tensor, forces: torch.Tensor, weights: torch.Tensor) -> float:
         """Mean over the batch of ``weights`` times the mean square error of a configuration; sets ``.grad`` of the parameters.
 
         ``forces`` are (batch, C, *lattice), ``weights`` (batch,), and ``fields`` on the same torus, or larger by the network's
-        receptive radius on every side: the patch then does not close on itself. As many threads as torch uses.
+        receptive radius on every side: the patch then does not close on itself.
         """
         values, targets, importance = (x.detach().to(torch.float32).contiguous().numpy() for x in (fields, forces, weights))
         loss, slope = self._run(values, targets, importance, self.packing.weights())
@@ -52,7 +56,7 @@ class CompiledGradients:
     def _run(self, values: np.ndarray, targets: np.ndarray, importance: np.ndarray, told: np.ndarray) -> tuple[float, np.ndarray]:
         """Loss and slope by the kernel's weights ``told``."""
         g = geometry(self.plan, targets.shape[2:], values.shape[2:] != targets.shape[2:])
-        threads = max(1, min(torch.get_num_threads(), g.sheets, 64))
+        threads = max(1, min(self.threads, g.sheets, 64))
         sizes = np.array([len(values), *g.sizes, threads], dtype=np.int64)
         needed = self.kernel.gradient_size(sizes.ctypes.data)
         if needed > len(self._memory):
