@@ -19,7 +19,7 @@ from ennforce.networks.compiled.source import GRADIENTS, LAYERS, STRIPS, VECTORS
 log = logging.getLogger("ennforce")
 # Not -ffast-math: it would change the processor's mode for the whole process, and reorder sums whose order is accuracy.
 FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-shared", "-fPIC")
-LIBRARIES = ("-lm", "-lpthread")
+LIBRARIES = ("-lm",)
 GENERATORS = tuple(
     Path(__file__).with_name(name) for name in ("transform.py", "expressions.py", "plan.py", "layout.py", "source.py")
 )
@@ -43,8 +43,11 @@ def library(plan: Plan, gradients: bool = False) -> ctypes.CDLL | None:
         return None
     pointer, count = ctypes.c_void_p, ctypes.c_long
     if gradients:
+        found.job_size.restype = count
         found.gradient_size.argtypes, found.gradient_size.restype = [pointer], count
-        found.gradient.argtypes, found.gradient.restype = [pointer] * 12, ctypes.c_double
+        found.begin.argtypes, found.begin.restype = [pointer] * 12, None
+        found.work.argtypes, found.work.restype = [pointer, count], None
+        found.finish.argtypes, found.finish.restype = [pointer] * 2, ctypes.c_double
     else:
         for name in ("halo", "columns", "field_sites", "workspace_size"):
             getattr(found, name).restype = count

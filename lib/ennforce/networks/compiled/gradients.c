@@ -3,7 +3,6 @@
    A patch is treated as a small torus around the sites whose forces count: what its edges see across is wrong, but never reaches these
    sites, nor do slopes reach the edges. Only the fields, which come with their true halo, do not close on themselves. */
 
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 
@@ -23,7 +22,7 @@ typedef struct {
     float *features, *active, *slope, *sent, *fields_padded, *seen, *seen_slope;
     vec *gradients;
     double *losses;                       /* one for each thread */
-    atomic_int waiting, round, go;
+    atomic_int waiting, round;
 } job;
 
 static void meet(job *j) {
@@ -50,12 +49,8 @@ static inline void around(const float *values, long sheets, long size, long y, l
     }
 }
 
-typedef struct { job *j; int number; } task;
-
-static void *work(void *argument) {
-    job *j = ((task *)argument)->j;
-    while (!atomic_load(&j->go)) sched_yield(); /* the number of threads is known when all have started */
-    const int me = ((task *)argument)->number;
+/* What thread number ``me`` does; all threads of a job must run at once, for they wait for each other. */
+void work(job *j, long me) {
     const long from = j->sheets * me / j->threads, to = j->sheets * (me + 1) / j->threads;
     const long stride = j->stride, pitch = j->pitch, last = j->start + j->count, shift = j->field_start - j->start;
     const long size = CHANNELS * stride, level = size * j->sheets, field_size = COMPONENTS * j->field_stride;
@@ -202,10 +197,9 @@ static void *work(void *argument) {
         meet(j);
     }
     j->losses[me] = loss;
-    return 0;
 }
 
-/* Loss, and its gradient by all weights. ``sizes``: the numbers of ``job`` from batch to threads. ``memory``: gradient_size bytes. */
+/* Divide memory among the arrays of a job; returns the number of bytes. */
 static long divide(job *j, char *memory) {
     char *at = memory;
 #define TAKE(target, type, count) (target = (type *)at, at += UP((long)(count) * (long)sizeof(type), 64))
@@ -235,33 +229,27 @@ long gradient_size(const long *sizes) {
     return divide(&j, 0) + 64;
 }
 
-double gradient(const long *sizes, const int *field_source, const int *wrap, const float *valid, const float *counted, const int *inside, const float *fields,
-                const float *targets, const float *importance, const float *w, float *result, char *memory) {
-    job j;
-    pthread_t threads[64];
-    task tasks[64];
-    fill(&j, sizes);
-    divide(&j, (char *)UP((size_t)memory, 64));
-    j.field_source = field_source, j.wrap = wrap, j.valid = valid, j.counted = counted, j.inside = inside;
-    j.fields = fields, j.targets = targets, j.importance = importance, j.w = w;
-    atomic_init(&j.waiting, 0), atomic_init(&j.round, 0), atomic_init(&j.go, 0);
-    memset(j.gradients, 0, WEIGHTS * j.threads * sizeof(vec));
-    for (int n = 0; n < j.threads; n++) tasks[n] = (task){&j, n};
-    int started = 1;
-    for (; started < j.threads; started++)
-        if (pthread_create(&threads[started], 0, work, &tasks[started])) break;
-    j.threads = started;
-    atomic_store(&j.go, 1);
-    work(&tasks[0]);
+long job_size(void) { return sizeof(job); }
+
+/* Make a job of arrays that must outlive it. memory: gradient_size bytes. */
+void begin(job *j, const long *sizes, const int *field_source, const int *wrap, const float *valid, const float *counted,
+           const int *inside, const float *fields, const float *targets, const float *importance, const float *w, char *memory) {
+    fill(j, sizes);
+    divide(j, (char *)UP((size_t)memory, 64));
+    j->field_source = field_source, j->wrap = wrap, j->valid = valid, j->counted = counted, j->inside = inside;
+    j->fields = fields, j->targets = targets, j->importance = importance, j->w = w;
+    atomic_init(&j->waiting, 0), atomic_init(&j->round, 0);
+    memset(j->gradients, 0, WEIGHTS * j->threads * sizeof(vec));
+}
+
+/* The loss, and its gradient by all weights, once all threads are done. */
+double finish(const job *j, float *result) {
     double loss = 0.0;
-    for (int n = 0; n < j.threads; n++) {
-        if (n) pthread_join(threads[n], 0);
-        loss += j.losses[n];
-    }
+    for (int n = 0; n < j->threads; n++) loss += j->losses[n];
     for (long n = 0; n < WEIGHTS; n++) {
         float sum = 0.0f;
-        for (int t = 0; t < j.threads; t++)
-            for (int lane = 0; lane < LANES; lane++) sum += j.gradients[t * WEIGHTS + n][lane];
+        for (int t = 0; t < j->threads; t++)
+            for (int lane = 0; lane < LANES; lane++) sum += j->gradients[t * WEIGHTS + n][lane];
         result[n] = sum;
     }
     return loss;

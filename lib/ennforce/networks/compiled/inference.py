@@ -71,7 +71,7 @@ class NativeNetwork(nn.Module):
 
         threads = min(torch.get_num_threads(), len(pieces))
         if threads > 1:
-            list(_pool(threads).map(mine, range(threads)))
+            list(pool(threads).map(mine, range(threads)))
         else:
             mine(0)
         return torch.from_numpy(forces).to(fields.dtype)
@@ -130,5 +130,6 @@ def native(network: ForceNetwork) -> NativeNetwork | None:
 
 
 @functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that wait for work, as many."""
     return ThreadPoolExecutor(threads)

@@ -11,7 +11,7 @@ import torch
 
 from ennforce.networks.base import ForceNetwork
 from ennforce.networks.compiled.build import library
-from ennforce.networks.compiled.inference import NativeNetwork, native
+from ennforce.networks.compiled.inference import NativeNetwork, native, pool
 from ennforce.networks.compiled.packing import Packing
 from ennforce.networks.compiled.plan import Plan, dual_of, plan
 
@@ -40,7 +40,7 @@ class CompiledGradients:
     def __init__(self, network: ForceNetwork, made: Plan, kernel: ctypes.CDLL) -> None:
         self.plan, self.kernel, self.packing = made, kernel, Packing(network, made)
         self.threads = torch.get_num_threads()
-        self._memory = np.zeros(0, dtype=np.uint8)
+        self._job, self._memory = np.zeros(kernel.job_size(), dtype=np.uint8), np.zeros(0, dtype=np.uint8)
 
     def __call__(self, fields: torch.Tensor, forces: torch.Tensor, weights: torch.Tensor) -> float:
         """Mean over the batch of ``weights`` times the mean square error of a configuration; sets ``.grad`` of the parameters.
@@ -62,9 +62,15 @@ class CompiledGradients:
         if needed > len(self._memory):
             self._memory = np.zeros(needed, dtype=np.uint8)
         slope = np.empty_like(told)
-        arrays = (sizes, g.source, g.wrap, g.valid, g.counted, g.inside, values, targets, importance, told, slope)
-        loss = self.kernel.gradient(*(x.ctypes.data for x in arrays), self._memory.ctypes.data)
-        return float(loss), slope
+        job = self._job.ctypes.data
+        arrays = (sizes, g.source, g.wrap, g.valid, g.counted, g.inside, values, targets, importance, told, self._memory)
+        self.kernel.begin(job, *(x.ctypes.data for x in arrays))
+        # Threads that live on: the system gives one that has just been made no core of its own for some milliseconds.
+        others = [pool(threads).submit(self.kernel.work, job, n) for n in range(1, threads)]
+        self.kernel.work(job, 0)
+        for other in others:
+            other.result()
+        return float(self.kernel.finish(job, slope.ctypes.data)), slope
 
 
 class EnergyGradients(CompiledGradients):
