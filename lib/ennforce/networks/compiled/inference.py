@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -70,10 +71,7 @@ class NativeNetwork(nn.Module):
                 )  # fmt: skip
 
         threads = min(torch.get_num_threads(), len(pieces))
-        if threads > 1:
-            list(pool(threads).map(mine, range(threads)))
-        else:
-            mine(0)
+        shared(mine, threads)
         return torch.from_numpy(forces).to(fields.dtype)
 
     def _cut(self, batch: int, components: int, outer: tuple[int, ...], inner: tuple[int, ...], periodic: bool) -> list[Strip]:
@@ -129,7 +127,17 @@ def native(network: ForceNetwork) -> NativeNetwork | None:
     return None if kernel is None else NativeNetwork(network, kernel)
 
 
+def shared(work: Callable[[int], object], threads: int) -> None:
+    """Call ``work`` with 0 to ``threads`` - 1, all at once: the first here, the others in threads that live on.
+
+    The system gives a thread that has just been made no core of its own for some milliseconds.
+    """
+    others = [_pool(threads).submit(work, number) for number in range(1, threads)]
+    work(0)
+    for other in others:
+        other.result()
+
+
 @functools.cache
-def pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that wait for work, as many."""
+def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads)

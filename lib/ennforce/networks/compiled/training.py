@@ -11,7 +11,7 @@ import torch
 
 from ennforce.networks.base import ForceNetwork
 from ennforce.networks.compiled.build import library
-from ennforce.networks.compiled.inference import NativeNetwork, native, pool
+from ennforce.networks.compiled.inference import NativeNetwork, native, shared
 from ennforce.networks.compiled.packing import Packing
 from ennforce.networks.compiled.plan import Plan, dual_of, plan
 
@@ -65,11 +65,7 @@ class CompiledGradients:
         job = self._job.ctypes.data
         arrays = (sizes, g.source, g.wrap, g.valid, g.counted, g.inside, values, targets, importance, told, self._memory)
         self.kernel.begin(job, *(x.ctypes.data for x in arrays))
-        # Threads that live on: the system gives one that has just been made no core of its own for some milliseconds.
-        others = [pool(threads).submit(self.kernel.work, job, n) for n in range(1, threads)]
-        self.kernel.work(job, 0)
-        for other in others:
-            other.result()
+        shared(lambda number: self.kernel.work(job, number), threads)
         return float(self.kernel.finish(job, slope.ctypes.data)), slope
 
 
