@@ -13,7 +13,8 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_m
 
 from ennforce import limits
 from ennforce.lattice import BASES
-from ennforce.models import DEFAULT, Hamiltonian
+from ennforce.models import DEFAULT, Hamiltonian, from_parameters
+from ennforce.models.scaling import difference
 from ennforce.models.settings import SMALL, Model, section_of, settings_of
 from ennforce.reading import nearest
 from ennforce.rivals import Frontier
@@ -40,7 +41,7 @@ from ennforce.sections import (
     Variant,
     network_kinds,
 )
-from ennforce.shelf import Entry, misfit, read_entry
+from ennforce.shelf import Entry, read_entry
 from ennforce.supervision import Audit, Corrected, Refine
 
 
@@ -236,7 +237,7 @@ class Study(Section):
                 f"refine.start to {entry.folder} and leave network.from out"
             )
         model = self.lattice_model
-        why = misfit(entry, model.lattice.name, str(model.field_type), self.model_parameters(self.data.shape), self.training.target)
+        why = _misfit(entry, model, self.training.target)
         if why:
             raise ValueError(f"network.from = {entry.folder} cannot serve this study: {why}; take another one, or train one here")
         return self
@@ -355,3 +356,17 @@ def _everywhere(section: type[BaseModel], prefix: str = "") -> list[str]:
 def json_schema() -> dict:
     """JSON schema of the configuration, for editors; ``workflow/schemas/study.schema.json`` is this, kept in step by a test."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Study.model_json_schema()}
+
+
+def _misfit(entry: Entry, model: Hamiltonian, target: str) -> str | None:
+    """Why the network of an entry does not serve a model, in words; None where it does."""
+    trained = entry.model["architecture"]
+    for what, known, wanted in (
+        ("on the lattice", trained["lattice"], model.lattice.name),
+        ("for a field of type", trained["field_type"], str(model.field_type)),
+        ("to learn the force called", entry.model["target"], target),
+    ):
+        if known != wanted:
+            return f"it was trained {what} {known}, and the study has {wanted}"
+    differing = difference(from_parameters(entry.model["model"], model), model, target, trained.get("inputs", ()))
+    return f"it was trained for {differing}" if differing else None

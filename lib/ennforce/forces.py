@@ -21,6 +21,7 @@ from ennforce.electrons import Electrons, ExactElectrons, local, solve
 from ennforce.electrons.bounds import MARGIN
 from ennforce.electrons.tuning import cheapest
 from ennforce.models import DensityMatrix, Hamiltonian, from_parameters
+from ennforce.models.scaling import difference
 from ennforce.networks import ForceNetwork
 from ennforce.networks.export import TiledNetwork, load_model, save_model
 from ennforce.networks.ranges import FieldRange
@@ -264,15 +265,10 @@ class NetworkForces:
         trained, target = from_parameters(facts["model"], model), facts["target"]
         if model is None:
             return cls(network, trained, target, device, seen=facts["seen"], strict=strict)
-        whole = target == "electronic" and model.scaling is not None and trained.scaling is not None
-        wanted, known = (_electrons(m, whole) for m in (model, trained))
-        free = {*network.architecture.inputs, *(("temperature",) if "electron_temperature" in network.architecture.inputs else ())}
-        differing = [k for k in sorted((wanted | known).keys() - free) if not _equal(wanted.get(k), known.get(k))]
+        differing = difference(trained, model, target, network.architecture.inputs)
         if differing and not extrapolate:
-            given = ", ".join(f"{key} = {known.get(key)} (not {wanted.get(key)})" for key in differing)
-            units = ", energies in units of their scaling" if whole else ""
             raise ValueError(
-                f"{folder} was trained for {given}{units}: train a network for this model, or use it beyond what it knows "
+                f"{folder} was trained for {differing}: train a network for this model, or use it beyond what it knows "
                 f"with extrapolate=True"
             )
         if target == "total" and differing:
@@ -368,19 +364,6 @@ class NetworkForces:
         log.warning("%s: its forces there are guesses, which an audit measures and CorrectedForces mend", complaint)
 
 
-def _electrons(model: Hamiltonian, scaled: bool) -> dict:
-    """All that a network's electronic force depends on beside its fields; every setting of the model where not ``scaled``."""
-    values = model.conditions if scaled else model.parameters()
-    return {**values, "name": type(model).__name__.lower(), "lattice": model.lattice.name}
-
-
 def _of_both_signs(field_type: str) -> str:
     """The type of a field under less symmetry: away from half filling, no sign of it is like the other."""
     return str(FieldType(tuple(term._replace(parity=1) for term in FieldType.parse(field_type).terms)))
-
-
-def _equal(one: object, other: object) -> bool:
-    """Whether two settings are; of ratios to rounding."""
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9)
-    return one == other

@@ -87,20 +87,3 @@ def require_small(folder: Path) -> None:
             f"{folder} has {size / 2**20:.2f} MiB, and {LARGEST / 2**20:.0f} MiB is the most for an entry of the shelf: use a "
             f"smaller network (network.width, network.depth, network.separable)"
         )
-
-
-def misfit(entry: Entry, lattice: str, field_type: str, parameters: dict, target: str) -> str | None:
-    """Why the network of an entry does not serve a model with these ``parameters``, in words; None where it does."""
-    trained = entry.model["architecture"]
-    for what, known, wanted in (
-        ("on the lattice", trained["lattice"], lattice),
-        ("for a field of type", trained["field_type"], field_type),
-        ("to learn the force called", entry.model["target"], target),
-    ):
-        if known != wanted:
-            return f"it was trained {what} {known}, and the study has {wanted}"
-    before: dict = entry.model["model"]
-    differing = [key for key in sorted(before | parameters) if key != "lattice" and before.get(key) != parameters.get(key)]
-    if differing:
-        return "it was trained for " + ", ".join(f"{key} = {before.get(key)} (not {parameters.get(key)})" for key in differing)
-    return None

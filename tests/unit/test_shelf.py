@@ -217,12 +217,18 @@ def test_a_study_takes_a_network_with_all_that_describes_it(entry):
     assert "shelf" not in found.network.architecture and "from" not in found.network.architecture
     assert found.conservation.networks == []  # nothing is trained that was not asked for
     assert load_study(study(entry, conservation={"networks": ["cnn"]})).conservation.networks == ["cnn"]
+    # The coupling is free: electrons see g Q alone.
+    assert load_study(study(entry, model={"electron_temperature": 0.2, "g": 1.4})).model.g == 1.4
 
 
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"model": {"electron_temperature": 0.2, "g": 1.4}}, r"it was trained for g = 1.5 \(not 1.4\); take another"),
+        ({"model": {"electron_temperature": 0.1}}, r"trained for electron_temperature = 0.2 \(not 0.1\), energies in units of"),
+        (
+            {"model": {"electron_temperature": 0.2, "g": 1.4}, "training": {"target": "total"}},
+            "to learn the force called electronic",
+        ),
         ({"model": {"electron_temperature": 0.2, "lattice": "triangular"}}, "on the lattice square, and the study has triangular"),
         ({"model": {"electron_temperature": 0.2, "chemical_potential": 0.1}}, "for a field of type 1xA1o, and the study has 1xA1e"),
         ({"training": {"target": "total"}}, "to learn the force called electronic, and the study has total"),

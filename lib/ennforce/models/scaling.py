@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ennforce.models.base import Hamiltonian
 
 
 @dataclass(frozen=True)
@@ -32,3 +37,29 @@ class Scaling:
     def relative_to(self, other: Scaling) -> tuple[float, float]:
         """(a, b) with which the forces of these electrons are b F(a * fields), F being those of ``other``."""
         return self.coupling * other.energy / (self.energy * other.coupling), self.coupling / other.coupling
+
+
+def difference(trained: Hamiltonian, model: Hamiltonian, target: str, told: Iterable[str] = ()) -> str:
+    """In what the electrons of ``model`` differ from those a network was trained for, in words; empty where it serves both.
+
+    Whatever is only the lattice's may differ where the network learned the ``electronic`` force, and couplings as far as both
+    models state their ``scaling``; so may the conditions that the network is ``told``.
+    """
+    scaled = target == "electronic" and model.scaling is not None and trained.scaling is not None
+    wanted, known = (
+        {**(one.conditions if scaled else one.parameters()), "name": type(one).__name__.lower(), "lattice": one.lattice.name}
+        for one in (model, trained)
+    )
+    free = {*told, *(("temperature",) if "electron_temperature" in told else ())}
+    differing = [key for key in sorted((wanted | known).keys() - free) if not _equal(wanted.get(key), known.get(key))]
+    if not differing:
+        return ""
+    given = ", ".join(f"{key} = {known.get(key)} (not {wanted.get(key)})" for key in differing)
+    return given + (", energies in units of their scaling" if scaled else "")
+
+
+def _equal(one: object, other: object) -> bool:
+    """Whether two settings are; of ratios to rounding."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9)
+    return one == other
