@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields as fields_of
 from dataclasses import replace
@@ -13,6 +12,7 @@ import torch
 
 from ennforce.forces import ExactForces
 from ennforce.models import Hamiltonian
+from ennforce.models.scaling import equal
 from ennforce.networks.equivariance import equivariance_error
 
 SIDES = {1: 12, 2: 6, 3: 4}  # sites along each side of the torus on which a model is tried, by dimension
@@ -112,4 +112,4 @@ def _check_scaling(model: Hamiltonian, fields: np.ndarray, name: str) -> None:
 
 def _equal(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
     """Whether two sets of numbers are, to rounding."""
-    return one.keys() == other.keys() and all(math.isclose(value, other[key], rel_tol=1e-9) for key, value in one.items())
+    return one.keys() == other.keys() and all(equal(value, other[key]) for key, value in one.items())

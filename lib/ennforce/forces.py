@@ -242,7 +242,7 @@ class NetworkForces:
         return self._trained
 
     def folded(self) -> NetworkForces:
-        """The same forces from a plain network of ``model`` itself: saved, it is read as one that was trained for this model.
+        """A plain network of ``model`` itself with these forces: saved, it is read as one that was trained for this model.
 
         Raises ValueError where the network is used beyond what it knows, and where it lacks a symmetry that the model has.
         """

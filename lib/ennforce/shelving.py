@@ -104,7 +104,7 @@ def held_out(dataset: xr.Dataset, model: Hamiltonian, source: Path) -> xr.Datase
 
 
 def made_of(parents: list[Path], study: Path, **facts: object) -> dict[str, str]:
-    """As ``provenance``, with the paths within ``study``, wherever that lies."""
+    """Attributes that say what was made of which files, with their paths within ``study``, wherever that lies."""
     digests = {path.relative_to(study.parent).as_posix(): file_digest(path) for path in parents}
     return {**provenance([], **facts), "parents": json.dumps(digests)}
 

@@ -22,7 +22,7 @@ rule train_shared:
         model=result("models", "enn", "model.json"),
         weights=result("models", "enn", "weights.pt"),
         history=result("models", "enn", "history.csv"),
-    threads: SHARED.training.processes
+    threads: SHARED.training.cores
     params:
         network={**SHARED.network.architecture, "inputs": INPUTS},
         own=digests_of([SHARED.network.kind]),

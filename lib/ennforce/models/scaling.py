@@ -51,14 +51,14 @@ def difference(trained: Hamiltonian, model: Hamiltonian, target: str, told: Iter
         for one in (model, trained)
     )
     free = {*told, *(("temperature",) if "electron_temperature" in told else ())}
-    differing = [key for key in sorted((wanted | known).keys() - free) if not _equal(wanted.get(key), known.get(key))]
+    differing = [key for key in sorted((wanted | known).keys() - free) if not equal(wanted.get(key), known.get(key))]
     if not differing:
         return ""
     given = ", ".join(f"{key} = {known.get(key)} (not {wanted.get(key)})" for key in differing)
     return given + (", energies in units of their scaling" if scaled else "")
 
 
-def _equal(one: object, other: object) -> bool:
+def equal(one: object, other: object) -> bool:
     """Whether two settings are; of ratios to rounding."""
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=1e-9)

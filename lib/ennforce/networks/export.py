@@ -212,6 +212,6 @@ class TiledNetwork:
         return forces
 
     def _side(self, dimension: int) -> int:
-        """Of a tile: twice as long for blocks that reach far, whose halos would else cost more than what leaving the cache does."""
+        """Sites along a tile: twice as many for blocks that reach far, whose halos would cost more than leaving the cache does."""
         side = TILES[dimension]
         return 2 * side if 6 * self.blocks_reach > side else side

@@ -27,8 +27,10 @@ GENERATORS = tuple(
 
 @functools.cache
 def library(plan: Plan, gradients: bool = False) -> ctypes.CDLL | None:
-    """The kernel of a plan, that of its forces or that of its ``gradients``, from the cache or
-    freshly compiled; None, with a word in the log, where it cannot be built."""
+    """The kernel of a plan, of its forces or its ``gradients``, from the cache or freshly compiled.
+
+    None, with a word in the log, where it cannot be built.
+    """
     if os.environ.get("ENNFORCE_NATIVE") == "0":
         return None
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")

@@ -102,7 +102,6 @@ void work(job *j, long me) {
         const float factor = 2.0f * j->importance[b] / ((float)j->batch * OUTPUTS * sites);
         double squares = 0.0;
         for (long y = from; y < to; y++) {
-            /* The sheet of fields is no longer needed by this thread alone, so the errors have a place of their own. */
             const float *feature = j->features + DEPTH * level + y * size;
             float *slope = j->slope + y * size, *error = j->seen_slope + y * MAX(SEEN, OUTPUTS) * stride;
             const long row = y - j->targets_first; /* of the targets */
@@ -173,7 +172,7 @@ void work(job *j, long me) {
                     activation_back(block, feature + x, stride, up, down, own);
                     store_all(down, slope + x, stride);
                 }
-                }
+            }
             meet(j);
         }
         for (long y = from; y < to; y++) {

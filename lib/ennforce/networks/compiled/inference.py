@@ -16,7 +16,7 @@ from ennforce.networks.base import ForceNetwork
 from ennforce.networks.compiled.build import library
 from ennforce.networks.compiled.layout import PLANE, ROWS
 from ennforce.networks.compiled.packing import Packing
-from ennforce.networks.compiled.plan import plan
+from ennforce.networks.compiled.plan import Plan, plan
 
 
 class Strip(NamedTuple):
@@ -29,10 +29,8 @@ class Strip(NamedTuple):
 class NativeNetwork(nn.Module):
     """Forces of a network by its compiled kernel, in single precision; results depend on neither strips nor threads."""
 
-    def __init__(self, network: ForceNetwork, kernel: ctypes.CDLL) -> None:
+    def __init__(self, network: ForceNetwork, made: Plan, kernel: ctypes.CDLL) -> None:
         super().__init__()
-        made = plan(network)
-        assert made is not None
         self.halo = network.receptive_radius
         self.kernel, self.dimension = kernel, made.dimension
         self.columns, self.positions = kernel.columns(), kernel.field_sites()
@@ -121,10 +119,8 @@ class NativeNetwork(nn.Module):
 def native(network: ForceNetwork) -> NativeNetwork | None:
     """The compiled network, or None where torch has to serve: a GPU, no compiler, a kind that the kernel does not know."""
     made = plan(network)
-    if made is None or network.field_scale.device.type != "cpu" or next(network.parameters()).dtype != torch.float32:
-        return None
-    kernel = library(made)
-    return None if kernel is None else NativeNetwork(network, kernel)
+    kernel = None if made is None else library(made)
+    return None if made is None or kernel is None else NativeNetwork(network, made, kernel)
 
 
 def shared(work: Callable[[int], object], threads: int) -> None:

@@ -58,7 +58,7 @@ INLINE void store_all(const pair *from, float *to, long stride) {
 
 /* Features, and the activated ones that the first block looks at, of a pair of sites. */
 INLINE void first(const float *w, const float *const *near, long field_stride, long field_pitch, long field_x, const float *seen,
-                         long seen_stride, float *feature, float *active, long stride) {
+                  long seen_stride, float *feature, float *active, long stride) {
     const float *at[NEAR];
     pair f[CHANNELS], a[CHANNELS];
     point_near(near, field_stride, field_pitch, field_x, at);

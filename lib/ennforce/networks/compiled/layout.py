@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from ennforce.networks.compiled import expressions
@@ -141,3 +142,9 @@ class Layout:
         """For each shift s the number, for each element h, of the shift h s."""
         p, matrices = self.plan, point_group(self.plan.lattice).matrices
         return [[p.stencil.index(tuple(int(v) for v in matrix @ shift)) for matrix in matrices] for shift in p.stencil]
+
+
+@functools.cache
+def layout_of(plan: Plan) -> Layout:
+    """The layout of a plan, worked out once: the code asks for it, and the weights of every network."""
+    return Layout(plan)

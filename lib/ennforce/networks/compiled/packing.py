@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ennforce.networks.base import ForceNetwork
-from ennforce.networks.compiled.layout import Layout
+from ennforce.networks.compiled.layout import layout_of
 from ennforce.networks.compiled.plan import Plan, first_layers, mixing, positions, product_weights
 from ennforce.networks.compiled.transform import transform
 from ennforce.networks.layers import EquivariantConv, SeparableConv
@@ -47,7 +47,7 @@ class Packing:
     """All weights of one network; follows them as they are trained."""
 
     def __init__(self, network: ForceNetwork, plan: Plan) -> None:
-        layout = Layout(plan)
+        layout = layout_of(plan)
         self.plan, self.offsets, self.size = plan, layout.offsets, layout.weights
         scales = float(network.field_scale), float(network.force_scale)
         found = list(self._pieces(cast(Any, network), *scales))

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
+import torch
 
 from ennforce.networks.base import ForceNetwork
 from ennforce.networks.compiled.expressions import Expressions, Function, Value
-from ennforce.networks.compiled.transform import transform
 from ennforce.networks.conservative import Conservative
 from ennforce.networks.layers import EquivariantConv, SeparableConv, filter_basis, point_group
 from ennforce.networks.models import EquivariantNetwork
@@ -79,7 +79,7 @@ class Plan:
 
     @property
     def reach(self) -> int:
-        """Of the first layer."""
+        """How far the first layer sees."""
         return max(self.first_radius, self.wide_radius if self.wide else 0)
 
     @property
@@ -96,10 +96,12 @@ def positions(lattice: str, radius: int) -> tuple[Position, ...]:
 
 
 def plan(network: ForceNetwork) -> Plan | None:
-    """The plan of a network, or None for one that the kernel does not know."""
+    """The plan of a network, or None for one that the kernel does not know: of another kind or precision, or not on the CPU."""
     a = network.architecture
     typed = isinstance(network, TypedNetwork)
-    if not (typed or isinstance(network, EquivariantNetwork)) or len(transform(a.lattice).matrix) > 48:
+    if not (typed or isinstance(network, EquivariantNetwork)):
+        return None
+    if any((p.device.type, p.dtype) != ("cpu", torch.float32) for p in network.parameters()):
         return None
     body = cast(Any, network)
     group, field = point_group(a.lattice), FieldType.parse(a.field_type)
@@ -144,7 +146,9 @@ def activation(plan: Plan) -> tuple[Function, int]:
     count = sum(plan.kinds)
     if plan.typed:
         hidden = FieldType.parse(plan.hidden)
-        return functools.partial(_products, TensorProduct(point_group(plan.lattice), hidden, hidden), plan.kinds), count
+        with torch.random.fork_rng(devices=[]):  # its couplings are wanted, its weights are not, nor may they cost random numbers
+            product = TensorProduct(point_group(plan.lattice), hidden, hidden)
+        return functools.partial(_products, product, plan.kinds), count
     if count == 2:
         return _pair, count
     return (_tanh if FieldType.parse(plan.hidden).terms[0].parity < 0 else _silu), count

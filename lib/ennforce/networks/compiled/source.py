@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from ennforce.networks.compiled import transform as irreps
-from ennforce.networks.compiled.layout import Layout
+from ennforce.networks.compiled.layout import Layout, layout_of
 from ennforce.networks.compiled.plan import Plan, Position, positions
 
 VECTORS, LAYERS = Path(__file__).with_name("vectors.h"), Path(__file__).with_name("layers.c")
@@ -20,7 +20,7 @@ STRIPS, GRADIENTS = Path(__file__).with_name("strips.c"), Path(__file__).with_na
 
 def source(plan: Plan, gradients: bool = False) -> str:
     """The whole C file: of forces, or of gradients for training."""
-    layout = Layout(plan)
+    layout = layout_of(plan)
     parts = [VECTORS.read_text(), layout.constants(), irreps.source(plan.lattice)]
     parts += [text for text, _ in layout.functions]
     parts += [_pointing(layout), _embedding(layout), _far(layout) if plan.wide else "", _convolution(layout), _gathering(layout)]

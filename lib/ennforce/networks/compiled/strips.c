@@ -1,7 +1,6 @@
 /* Forces of a strip, which streams through all layers: what it needs stays in the cache. */
 
 typedef struct { float *sheets; long size, count; } ring; /* the last ``count`` sheets */
-/* Code for each distance between the sites of a stencil: offsets are then constants. */
 static inline float *sheet(const ring *r, long y) { return r->sheets + (y % r->count) * r->size; }
 
 typedef struct {
@@ -59,7 +58,7 @@ static void fall(const float *w, workspace *s, long y) {
 
 /* Slopes by the features of level l at sheet y, from what the block above sent back. */
 static void descend(const float *w, workspace *s, int l, long y) {
-    const float *block = block_weights(w, l < DEPTH ? l : DEPTH - 1);
+    const float *block = block_weights(w, l);
     for (long x = START; x < START + COUNT; x += PAIR) {
         pair up[CHANNELS], down[CHANNELS];
         WINDOW(rows, s->sent[l + 1], y, RADIUS, DILATION[l])
@@ -101,7 +100,8 @@ static void enter(const float *w, workspace *s, long y) {
     }
 }
 
-/* One sheet through block l, counted from one; the last one's forces, or slopes by its features, are read out at once. */
+/* One sheet through block l, counted from one; the last one's forces, or slopes by its features, are read out at once. There is code for
+   each dilation, whose offsets are then constants. */
 INLINE void pass_dilated(const float *w, workspace *s, int l, long y, const long dilation) {
     const float *block = block_weights(w, l - 1), *old = sheet(&s->feature[l - 1], y);
     WINDOW(rows, s->active[l - 1], y, RADIUS, dilation)

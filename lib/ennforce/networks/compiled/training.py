@@ -38,7 +38,8 @@ class CompiledGradients:
     """
 
     def __init__(self, network: ForceNetwork, made: Plan, kernel: ctypes.CDLL) -> None:
-        self.plan, self.kernel, self.packing = made, kernel, Packing(network, made)
+        self.packing = Packing(network, made)
+        self.plan, self.kernel = made if made.reads < 0 else dual_of(made), kernel
         self.threads = torch.get_num_threads()
         self._job, self._memory = np.zeros(kernel.job_size(), dtype=np.uint8), np.zeros(0, dtype=np.uint8)
 
@@ -70,14 +71,11 @@ class CompiledGradients:
 
 
 class EnergyGradients(CompiledGradients):
-    """The same for a conservative network: forces by its kernel, their errors as a direction of the fields, and a dual network.
-
-    On tori alone.
-    """
+    """A conservative network's loss and gradient on tori: its forces, their errors as a direction of the fields, a dual network."""
 
     def __init__(self, network: ForceNetwork, made: Plan, kernel: ctypes.CDLL, forces: NativeNetwork) -> None:
-        super().__init__(network, dual_of(made), kernel)
-        self.packing, self.forces, self.single = Packing(network, made), forces, made
+        super().__init__(network, made, kernel)
+        self.forces, self.single = forces, made
 
     def __call__(self, fields: torch.Tensor, forces: torch.Tensor, weights: torch.Tensor) -> float:
         if fields.shape != forces.shape:
@@ -100,14 +98,12 @@ class EnergyGradients(CompiledGradients):
 
 
 def compiled_gradients(network: ForceNetwork, halo: bool = False) -> CompiledGradients | None:
-    """Gradients of a network by its kernel, or None where torch has to serve: a GPU, no compiler, an unknown kind.
+    """Gradients of a network by its kernel, or None where torch has to serve.
 
-    And energies of fields with a ``halo``.
+    That is on a GPU, without a compiler, for a kind without a kernel, and for energies of fields with a ``halo``.
     """
     made = plan(network)
-    if made is None or (halo and made.reads >= 0) or network.field_scale.device.type != "cpu":
-        return None
-    if any(parameter.dtype != torch.float32 for parameter in network.parameters()):
+    if made is None or (halo and made.reads >= 0):
         return None
     kernel = library(made if made.reads < 0 else dual_of(made), gradients=True)
     if kernel is None or made.reads < 0:
