@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +55,19 @@ def samples(count: int = 6) -> Samples:
 
 def recipe(**changes) -> loop.Recipe:
     return loop.Recipe(**({"steps": 40, "batch": 2, "learning_rate": 1e-2, "validate_every": 10, "seed": 3} | changes))
+
+
+def killed_and_resumed(how: loop.Recipe, after: int, state: Path) -> loop.Trained:
+    """A training that is killed after so many steps and goes on from its checkpoint."""
+
+    def kill(step, total, text):
+        assert step <= total
+        if step > after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.fit(SMALL, samples(), samples(), how, checkpoint=state, interval=0.0, progress=kill)
+    return loop.fit(SMALL, samples(), samples(), how, checkpoint=state)
 
 
 def test_no_trajectory_is_in_two_splits():
@@ -191,17 +205,7 @@ def test_training_by_time_spends_it_and_goes_on_with_what_was_left(tmp_path, clo
     assert undisturbed.history[-1, 0] == 64 and len(undisturbed.history) == loop.VALIDATIONS
     assert undisturbed.history[-1, 2] < undisturbed.history[0, 2]
 
-    class Killed(Exception):
-        pass
-
-    def kill(step, total, text):
-        assert step <= total
-        if step > 25:
-            raise Killed
-
-    with pytest.raises(Killed):
-        loop.fit(SMALL, samples(), samples(), timed, checkpoint=tmp_path / "state", interval=0.0, progress=kill)
-    resumed = loop.fit(SMALL, samples(), samples(), timed, checkpoint=tmp_path / "state")
+    resumed = killed_and_resumed(timed, 25, tmp_path / "state")
     np.testing.assert_array_equal(resumed.history, undisturbed.history)
     assert len(loop.fit(SMALL, samples(), samples(), recipe(steps=7, seconds=1e3)).history) == 1
 
@@ -317,13 +321,7 @@ def test_training_by_crops_learns_and_goes_on_after_a_kill(tmp_path):
     undisturbed = loop.fit(SMALL, samples(), samples(), cropped)
     assert undisturbed.history[-1, 2] < 0.4
 
-    def kill(step, total, text):
-        if step > 17:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        loop.fit(SMALL, samples(), samples(), cropped, checkpoint=tmp_path / "state", interval=0.0, progress=kill)
-    resumed = loop.fit(SMALL, samples(), samples(), cropped, checkpoint=tmp_path / "state")
+    resumed = killed_and_resumed(cropped, 17, tmp_path / "state")
     np.testing.assert_array_equal(resumed.history, undisturbed.history)
 
 
