@@ -195,5 +195,5 @@ def test_what_torch_cannot_follow_is_told_in_one_line(tmp_path):
 
 def test_help_needs_no_torch():
     program = "import sys\nfrom ennforce.cli import main\ntry: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
-    done = subprocess.run([shutil.which("python"), "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "export" in done.stdout and done.stdout.strip().endswith("False")
