@@ -1,6 +1,7 @@
 """Error against cost of every network and solver, in one table."""
 
 from ennforce.io import provenance, read_json, write_json
+from ennforce.rivals import OWN
 from ennforce.tables import write_table
 from ennforce.training.frontier import cost_at_error
 from ennforce.workflow import Node, run_node
@@ -59,8 +60,8 @@ def main(node: Node) -> None:
     shown = [key for key in empty if key not in ("width", "depth", "receptive_radius", "quench_mse", "random_mse", "random_mae")]
     label_errors = timing["label_errors"]
     before = f"""Electronic forces: errors in units of t (relative: over the standard deviation of the force), microseconds per
-site. Networks: trained on the same data for the same time, errors on held-out configurations. All but diagonalisation timed in one
-run on a torus of side {timing["size"]}, all threads: {timing["threads"]}.
+site. Networks: {OWN} is the study's own, the others were trained on its data for the same time; errors on held-out configurations.
+All but diagonalisation timed in one run on a torus of side {timing["size"]}, all threads: {timing["threads"]}.
 Reference: the error on {timing["references"]} held-out snapshots against exact diagonalisation, where that of the labels is
 {label_errors["rmse"]:.2g}, {100 * label_errors["relative"]:.2g} %; the other errors of solvers are of these snapshots too.
 Local: expansions of a fixed order and radius, or of so many Lanczos steps and poles and a radius, without a check; of the settings

@@ -23,7 +23,7 @@ def main(node: Node) -> None:
     held_out = Samples.select(dataset, "test", "quench")
     chosen = np.linspace(0, len(held_out) - 1, p["references"]).astype(int)
     fields, labels = held_out.fields[chosen].astype(float), held_out.forces[chosen]
-    networks = {Path(path).parent.name: NetworkForces.load(Path(path).parent) for path in node.input["models"]}
+    networks = dict(zip(p["names"], (NetworkForces.load(Path(path).parent) for path in node.input["models"]), strict=True))
     large, model_of_large = on_square(fields[0, 0], p["size"]), model.resized(p["size"], p["size"])
     threads = sorted({1, node.threads})
     exact = ExactForces(model).electronic_forces(fields)

@@ -13,6 +13,9 @@ from ennforce.sections import Count, EvenLength, Name, Network, Positive, Rate, 
 from ennforce.supervision import Accuracy
 
 
+OWN = "own"  # the study's network, in the comparison's tables
+
+
 class Alternative(Network):
     """A network of the comparison, with what differs from ``training`` and from the comparison's time."""
 
@@ -95,6 +98,8 @@ class Frontier(Section):
 
     @model_validator(mode="after")
     def named(self) -> Frontier:
+        if OWN in self.models:
+            raise ValueError(f"models names {OWN}, as the tables call the study's own network: give it another name")
         unknown = [name for name in self.efficiency_models if name not in self.models]
         if unknown:
             raise ValueError(f"efficiency_models names {', '.join(unknown)}, but models are {', '.join(self.models)}")

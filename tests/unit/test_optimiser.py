@@ -66,6 +66,15 @@ def test_gradients_that_nearly_vanish_leave_weights_finite():
         assert bool(torch.isfinite(weight).all())
 
 
+def test_weights_that_nothing_holds_shrink():
+    weight = nn.Parameter(torch.ones(3, 4))
+    optimiser = SOAP([weight], lr=0.1, weight_decay=0.5)
+    for _ in range(5):
+        weight.grad = torch.zeros(3, 4)
+        optimiser.step()
+    torch.testing.assert_close(weight.detach(), torch.full((3, 4), 0.95**4))  # the first step only collects
+
+
 def test_closures_are_refused():
     with pytest.raises(ValueError, match="no closure"):
         SOAP([nn.Parameter(torch.zeros(2))], lr=0.1).step(lambda: None)

@@ -14,6 +14,8 @@ def efficiency_members():
 
 # (group, member), which is also the folder -> (name of the alternative, fraction of the training data).
 ALTERNATIVES = {("models", name): (name, 1.0) for name in STUDY.usable(STUDY.frontier.models)}
+# The study's own network is compared as it is, before the others.
+RANKED = [OWN, *(name for name, _ in ALTERNATIVES.values())]
 EFFICIENCY = efficiency_members()
 COMPARED = {**ALTERNATIVES, **EFFICIENCY}
 # Those whose dynamics is looked at: trained by steps, as the study's own network is, since training by time does not repeat.

@@ -18,6 +18,7 @@ from ennforce.limits import largest_step
 from ennforce.models import from_parameters
 from ennforce.plugins import file_of
 from ennforce.reading import nearest, repeated_key
+from ennforce.rivals import OWN
 from ennforce.sources import digest
 from ennforce.stages import left_out
 from ennforce.sweep import inputs_of, sweep_points

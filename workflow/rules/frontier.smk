@@ -29,8 +29,8 @@ rule time_forces:
     """Time every network and solver, on all cores: nothing else runs beside what is timed."""
     input:
         dataset=result("data", "dataset.nc"),
-        models=files_of(ALTERNATIVES, "model.json"),
-        weights=files_of(ALTERNATIVES, "weights.pt"),
+        models=[result("models", "enn", "model.json"), *files_of(ALTERNATIVES, "model.json")],
+        weights=[result("models", "enn", "weights.pt"), *files_of(ALTERNATIVES, "weights.pt")],
     output:
         timing=frontier("timing.json"),
     # workflow.cores raises where none are given, as for --report and --unlock.
@@ -48,6 +48,7 @@ rule time_forces:
                 "repeats",
             }
         ),
+        names=RANKED,
         shares=[STUDY.corrected.share],
         accuracies=[] if "audit" in LEFT_OUT else STUDY.frontier.accuracies,
         margin=STUDY.solver.spectral_margin,
@@ -60,8 +61,8 @@ rule frontier_table:
     """Error, size, cost and symmetry of every network and solver."""
     input:
         timing=frontier("timing.json"),
-        models=files_of(ALTERNATIVES, "model.json"),
-        metrics=files_of(ALTERNATIVES, "metrics.json"),
+        models=[result("models", "enn", "model.json"), *files_of(ALTERNATIVES, "model.json")],
+        metrics=[result("models", "enn", "metrics.json"), *files_of(ALTERNATIVES, "metrics.json")],
     output:
         csv=frontier("comparison.csv"),
         comparison=frontier("comparison.json"),
@@ -71,7 +72,7 @@ rule frontier_table:
             category=FIGURES["frontier"].category,
         ),
     params:
-        names=[name for name, _ in ALTERNATIVES.values()],
+        names=RANKED,
     script:
         "../../scripts/frontier_table.py"
 
@@ -137,7 +138,7 @@ rule extrapolate:
             category=FIGURES["frontier"].category,
         ),
     params:
-        names=["the study's network", *(name for name, _ in ALTERNATIVES.values())],
+        names=RANKED,
     script:
         "../../scripts/extrapolate.py"
 

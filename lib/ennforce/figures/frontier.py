@@ -11,8 +11,8 @@ TARGETS = ("frontier",)
 STAGE = "frontier"
 INPUTS = {"comparison": "frontier/comparison.json"}
 CAPTION = """\
-Relative force error on held-out quench snapshots against the cost per site on one thread. Networks of one kind are joined by a
-line; all were trained on the same data for the same time. Squares: kernel polynomials at falling tolerance, against exact
+Relative force error on held-out quench snapshots against the cost per site on one thread. Networks: "own" is the
+study's, the others were trained on its data for the same time. Squares: kernel polynomials at falling tolerance, against exact
 diagonalisation. Green: a network that the solver corrects on a share of the sites at every step; its error is that of the mean
 over draws. Dotted: error of the labels. Triangles: cost of exact diagonalisation, which has no error and whose cost per site
 grows as N².

@@ -31,6 +31,7 @@ log = logging.getLogger("ennforce")
 WARM_UP = 0.03  # share of the steps
 AVERAGING = 0.02  # window of the weight average, as a share of the steps
 CLIP = 1.0  # norm to which gradients are cut
+DECAY = 1e-3  # share by which a step at the full rate shrinks weights: long trainings made networks steep (docs/networks.md)
 VALIDATIONS = 10  # of a training by time
 # Of a training with patience, which knows no end beforehand.
 FIRST_STEPS = 100  # of the warm-up
@@ -194,7 +195,7 @@ class _Training:
         self.parameters, self.averages = list(self.network.parameters()), list(self.averaged.parameters())
         self.history: list[tuple[int, float, float]] = []
         self.times: list[float] = []  # elapsed at each row of the history
-        self.optimiser = SOAP(self.network.parameters(), lr=recipe.learning_rate)
+        self.optimiser = SOAP(self.network.parameters(), lr=recipe.learning_rate, weight_decay=DECAY / recipe.learning_rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: self.rate(step))
         self.order = torch.Generator().manual_seed(recipe.seed)
         self.best_error, self.loss = math.inf, 0.0  # loss: summed over the ``since`` steps since the last validation

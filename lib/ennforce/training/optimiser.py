@@ -13,14 +13,16 @@ from torch import nn
 
 LARGEST = 512  # longer sides of a weight keep their own basis: rotating them would cost more than it gives
 SIDES = ("left", "right")
+FIXED = ("betas", "eps", "every", "weight_decay")  # settings, for as long as a training lasts
 
 
 class SOAP(torch.optim.Optimizer):
     """Each weight, as the matrix (first axis, all others), is stepped by Adam in the eigenbasis of its gradients' covariances.
 
     The bases follow by one power iteration every ``every`` steps. The first step only collects. ``learning_rate`` as in Adam: the
-    size of a step of every coordinate. Weights of equal shape are stepped together, as one batch of matrices: a network has few
-    shapes and many small weights, each of which would cost more in calls than in arithmetic.
+    size of a step of every coordinate; besides, a step shrinks every weight by the share ``lr * weight_decay``. Weights of equal
+    shape are stepped together, as one batch of matrices: a network has few shapes and many small weights, each of which would
+    cost more in calls than in arithmetic.
     """
 
     def __init__(
@@ -30,15 +32,16 @@ class SOAP(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.95, 0.95),
         eps: float = 1e-8,
         every: int = 10,
+        weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "every": every})
+        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "every": every, "weight_decay": weight_decay})
         self._stacks: list[_Stack] = []
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Take over a state that ``state_dict`` gave; raises ValueError where settings or shapes are others."""
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
-        fixed = [{key: group[key] for key in ("betas", "eps", "every")} for group in self.param_groups]
-        if fixed != [{key: group[key] for key in ("betas", "eps", "every")} for group in state_dict["param_groups"]]:
+        fixed = [{key: group[key] for key in FIXED} for group in self.param_groups]
+        if fixed != [{key: group[key] for key in FIXED} for group in state_dict["param_groups"]]:
             raise ValueError("the optimiser had other settings")
         for number, state in state_dict["state"].items():
             rows, columns = _sides(parameters[number])
@@ -119,8 +122,9 @@ class _Stack:
         scale = (values["square"] / (1.0 - slow**step)).sqrt_().add_(self.settings["eps"])
         update = self._rotate(self._rotate(values["mean"]) / scale, back=True)
         size = -self.settings["lr"] / (1.0 - fast**step)
+        shrink = 1.0 - self.settings["lr"] * self.settings["weight_decay"]
         for weight, part in zip(self.weights, update, strict=True):
-            weight.add_(part.view(weight.shape), alpha=size)
+            weight.mul_(shrink).add_(part.view(weight.shape), alpha=size)
         if step % self.settings["every"] == 0:
             self._refresh()
 
