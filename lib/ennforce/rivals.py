@@ -12,7 +12,6 @@ from pydantic import Field, model_validator
 from ennforce.sections import Count, EvenLength, Name, Network, Positive, Rate, Section, Shape
 from ennforce.supervision import Accuracy
 
-
 OWN = "own"  # the study's network, in the comparison's tables
 
 

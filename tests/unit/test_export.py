@@ -3,6 +3,7 @@
 import copy
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
