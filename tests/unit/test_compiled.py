@@ -106,7 +106,7 @@ def test_gradients_are_those_of_torch(case, patch):
     assert gradients(fields, forces, weights) == pytest.approx(float(loss.detach()), rel=1e-5)
     for name, weight in made.named_parameters():
         if name in expected:
-            torch.testing.assert_close(weight.grad, expected[name], rtol=0, atol=3e-5 * float(expected[name].abs().max()), msg=name)
+            torch.testing.assert_close(weight.grad, expected[name], rtol=0, atol=1e-4 * float(expected[name].abs().max()), msg=name)
 
 
 def test_gradients_follow_the_weights_and_do_not_depend_on_threads():

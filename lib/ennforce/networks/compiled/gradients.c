@@ -1,7 +1,8 @@
 /* The loss of tori, or of patches of larger ones, and its gradient, layer by layer.
 
    A patch is treated as a small torus around the sites whose forces count: what its edges see across is wrong, but never reaches these
-   sites, nor do slopes reach the edges. Only the fields, which come with their true halo, do not close on themselves. */
+   sites, nor do slopes reach the edges. Only the fields, which come with their true halo, do not close on themselves. Of a patch each layer
+   needs fewer sheets than the one before, and no others are worked on. */
 
 #include <sched.h>
 #include <stdatomic.h>
@@ -49,13 +50,25 @@ static inline void around(const float *values, long sheets, long size, long y, l
     }
 }
 
+typedef struct { long from, to, start, last; } part;
+
+/* Of the features of layer l, the sheets that this thread works on, and the positions within each: of a patch those that are needed. */
+static part mine(const job *j, long me, int l) {
+    long margin = 0;
+    for (int k = 0; k < l; k++) margin += RADIUS * DILATION[k];
+    if (j->inside[0] == j->start) margin = 0; /* a torus, all of which counts */
+    const long outer = j->targets_first > 0 ? margin : 0, inner = margin * (j->pitch ? j->pitch : 1);
+    const long sheets = j->sheets - 2 * outer;
+    return (part){outer + sheets * me / j->threads, outer + sheets * (me + 1) / j->threads, j->start + inner, j->start + j->count - inner};
+}
+
 /* What thread number ``me`` does; all threads of a job must run at once, for they wait for each other. */
 void work(job *j, long me) {
-    const long from = j->sheets * me / j->threads, to = j->sheets * (me + 1) / j->threads;
-    const long stride = j->stride, pitch = j->pitch, last = j->start + j->count, shift = j->field_start - j->start;
+    const long stride = j->stride, pitch = j->pitch, shift = j->field_start - j->start;
     const long size = CHANNELS * stride, level = size * j->sheets, field_size = COMPONENTS * j->field_stride;
     const float *w = j->w;
     vec *gradient = j->gradients + (long)me * WEIGHTS;
+    const part every = mine(j, me, 0);
     double loss = 0.0;
     for (long b = 0; b < j->batch; b++) {
         const long sites = j->target_sheets * j->target_sites;
@@ -65,13 +78,15 @@ void work(job *j, long me) {
                 float *q = j->fields_padded + y * field_size + v * j->field_stride;
                 for (long n = 0; n < j->field_stride; n++) q[n] = x[j->field_source[n]];
             }
+        memset(j->slope + every.from * size, 0, (every.to - every.from) * size * sizeof(float));
+        memset(j->sent + every.from * RETURNED * stride, 0, (every.to - every.from) * RETURNED * stride * sizeof(float));
         meet(j);
-        for (long y = from; y < to; y++) {
+        for (long y = every.from; y < every.to; y++) {
             const float *near[2 * FIRST_RADIUS + 1], *far[2 * WIDE_RADIUS + 1];
             around(j->fields_padded, j->field_sheets, field_size, y + j->field_first, FIRST_RADIUS, 1, near);
             around(j->fields_padded, j->field_sheets, field_size, y + j->field_first, WIDE_RADIUS, 1, far);
             float *seen = j->seen + y * SEEN * stride;
-            for (long x = j->start; x < last; x += PAIR) {
+            for (long x = every.start; x < every.last; x += PAIR) {
 #if SEEN
                 const float *at[FAR];
                 point_far(far, j->field_stride, pitch, x + shift, at);
@@ -85,11 +100,12 @@ void work(job *j, long me) {
         meet(j);
         for (int l = 1; l <= DEPTH; l++) {
             const float *block = block_weights(w, l - 1);
-            for (long y = from; y < to; y++) {
+            const part here = mine(j, me, l);
+            for (long y = here.from; y < here.to; y++) {
                 const float *rows[2 * RADIUS + 1], *old = j->features + (l - 1) * level + y * size;
                 around(j->active + (l - 1) * level, j->sheets, size, y, RADIUS, DILATION[l - 1], rows);
                 float *feature = j->features + l * level + y * size, *active = j->active + l * level + y * size;
-                for (long x = j->start; x < last; x += PAIR) {
+                for (long x = here.start; x < here.last; x += PAIR) {
                     if (l < DEPTH)
                         step(block, rows, stride, pitch, x, DILATION[l - 1], old + x, feature + x, active + x, block_weights(w, l), 0);
                     else
@@ -101,16 +117,13 @@ void work(job *j, long me) {
         }
         const float factor = 2.0f * j->importance[b] / ((float)j->batch * OUTPUTS * sites);
         double squares = 0.0;
-        for (long y = from; y < to; y++) {
+        const part counted = mine(j, me, DEPTH);
+        for (long y = counted.from; y < counted.to; y++) {
             const float *feature = j->features + DEPTH * level + y * size;
             float *slope = j->slope + y * size, *error = j->seen_slope + y * MAX(SEEN, OUTPUTS) * stride;
             const long row = y - j->targets_first; /* of the targets */
-            if (row < 0 || row >= j->target_sheets) {
-                memset(slope, 0, size * sizeof(float));
-                continue;
-            }
 #if !DUAL
-            for (long x = j->start; x < last; x += PAIR) {
+            for (long x = counted.start; x < counted.last; x += PAIR) {
                 pair f[CHANNELS], a[CHANNELS], out[OUTPUTS];
                 load_all(feature + x, stride, f);
                 if (!TYPED) activate_all(block_weights(w, DEPTH - 1), f, a);
@@ -127,7 +140,7 @@ void work(job *j, long me) {
                 }
             }
 #endif
-            for (long x = j->start; x < last; x += PAIR) {
+            for (long x = counted.start; x < counted.last; x += PAIR) {
                 pair f[CHANNELS], a[CHANNELS], down[CHANNELS], up[OUTPUTS];
                 load_all(feature + x, stride, f);
                 if (!TYPED) activate_all(block_weights(w, DEPTH - 1), f, a);
@@ -149,21 +162,23 @@ void work(job *j, long me) {
         for (int l = DEPTH; l > 0; l--) {
             const float *block = block_weights(w, l - 1);
             vec *own = gradient + W_BLOCKS + (l - 1) * W_BLOCK;
-            for (long y = from; y < to; y++) {
+            const part here = mine(j, me, l);
+            for (long y = here.from; y < here.to; y++) {
                 const float *rows[2 * RADIUS + 1];
                 float *slope = j->slope + y * size, *sent = j->sent + y * RETURNED * stride;
                 around(j->active + (l - 1) * level, j->sheets, size, y, RADIUS, DILATION[l - 1], rows);
-                for (long x = j->start; x < last; x += PAIR)
+                for (long x = here.start; x < here.last; x += PAIR)
                     send(block, rows, stride, pitch, x, DILATION[l - 1], slope + x, stride, sent + x, own);
-                stencil_gradient(rows, stride, pitch, j->start, j->count, DILATION[l - 1], sent + j->start, stride, own);
+                stencil_gradient(rows, stride, pitch, here.start, here.last - here.start, DILATION[l - 1], sent + here.start, stride, own);
                 close_sheet(j, sent, RETURNED);
             }
             meet(j);
-            for (long y = from; y < to; y++) {
+            const part there = mine(j, me, l - 1);
+            for (long y = there.from; y < there.to; y++) {
                 const float *rows[2 * RADIUS + 1], *feature = j->features + (l - 1) * level + y * size;
                 float *slope = j->slope + y * size;
                 around(j->sent, j->sheets, RETURNED * stride, y, RADIUS, DILATION[l - 1], rows);
-                for (long x = j->start; x < last; x += PAIR) {
+                for (long x = there.start; x < there.last; x += PAIR) {
                     pair up[CHANNELS], down[CHANNELS];
                     gather(block, rows, stride, pitch, x, DILATION[l - 1], up);
                     /* What is no site is worked on too, and must not count. */
@@ -175,11 +190,11 @@ void work(job *j, long me) {
             }
             meet(j);
         }
-        for (long y = from; y < to; y++) {
+        for (long y = every.from; y < every.to; y++) {
             const float *near[2 * FIRST_RADIUS + 1], *far[2 * WIDE_RADIUS + 1];
             around(j->fields_padded, j->field_sheets, field_size, y + j->field_first, FIRST_RADIUS, 1, near);
             around(j->fields_padded, j->field_sheets, field_size, y + j->field_first, WIDE_RADIUS, 1, far);
-            for (long x = j->start; x < last; x += PAIR) {
+            for (long x = every.start; x < every.last; x += PAIR) {
                 const float *at[NEAR];
                 pair slope[CHANNELS];
                 float *seen_slope = j->seen_slope + y * MAX(SEEN, OUTPUTS) * stride + x;

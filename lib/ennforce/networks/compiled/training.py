@@ -146,7 +146,7 @@ def geometry(plan: Plan, shape: tuple[int, ...], patch: bool) -> Geometry:
 
 
 def _line(inner: tuple[int, ...], pad: int) -> tuple[int, int, int, np.ndarray]:
-    """First position worked on, length of a sheet, positions worked on, and the position of every place with its halo."""
+    """First position worked on, length of a sheet, how far positions reach, and the position of every place with its halo."""
     lengths = [length + 2 * pad for length in inner]
     pitch = lengths[-1]
     before = -(-(pad if len(inner) == 1 else pad * (pitch + 1)) // ALIGNED) * ALIGNED
@@ -154,8 +154,8 @@ def _line(inner: tuple[int, ...], pad: int) -> tuple[int, int, int, np.ndarray]:
     # The first site of the lattice lies at ``before``, its halo ahead of it.
     position = places - (pad if len(inner) == 1 else pad * pitch + pad) + before
     count = inner[0] if len(inner) == 1 else (inner[0] - 1) * pitch + inner[1]
-    count = -(-count // (2 * ALIGNED)) * 2 * ALIGNED
-    stride = max(before + count, int(position.max()) + 1) + before
+    # Runs of 2 ALIGNED may begin anywhere among the sites, and end beyond them.
+    stride = max(before + count, int(position.max()) + 1) + max(before, 2 * ALIGNED)
     return before, -(-stride // ALIGNED) * ALIGNED, count, position
 
 
