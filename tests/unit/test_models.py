@@ -10,7 +10,7 @@ from ennforce import figures
 from ennforce.checking import check_model
 from ennforce.config import ConfigError, load_study
 from ennforce.lattice import Lattice
-from ennforce.models import MODELS, Holstein, Kondo, Peierls, Scaling, Sphere, from_parameters, register
+from ennforce.models import MODELS, Holstein, JahnTeller, Kondo, Peierls, Scaling, Sphere, from_parameters, register
 from ennforce.symmetry import FieldType
 
 OWN = Path(__file__).parents[1] / "models" / "quartic.py"
@@ -34,6 +34,21 @@ def quartic():
 @pytest.mark.parametrize("model", [Holstein, Kondo, Peierls])
 def test_every_model_is_what_it_says_on_every_lattice(model, lattice):
     check_model(model(TORI[lattice], temperature=0.3))
+
+
+@pytest.mark.parametrize("lattice", TORI)
+def test_second_neighbours_and_coupled_displacements_too(lattice):
+    check_model(Peierls(TORI[lattice].resized(*(12 for _ in TORI[lattice].shape)), temperature=0.3, t2=0.3, K=0.0, k0=2.0, kappa=0.3))
+
+
+@pytest.mark.parametrize(("mu", "parity"), [(0.0, "o"), (0.4, "e")])
+def test_orbitals_that_turn_with_the_lattice(mu, parity):
+    model = JahnTeller(TORI["square"], temperature=0.3, chemical_potential=mu, kappa=0.1)
+    assert str(model.field_type) == f"1xA1{parity}+1xB1{parity}"
+    check_model(model)
+    turned = replace(model, chemical_potential=0.4)
+    with pytest.raises(ValueError, match="does not transform"):  # as a vector it would not do
+        check_model(type("Turned", (JahnTeller,), {"field_type": FieldType.parse("1xEe")})(turned.lattice, temperature=0.3))
 
 
 def test_a_users_model_is_found_checked_and_studied(quartic):

@@ -90,6 +90,22 @@ class Staggered(OrderParameter):
 
 
 @dataclass(frozen=True)
+class StaggeredComponent(Staggered):
+    """(-1)^(x+y+...) times component ``of`` of a field of ``among`` components: an Ising order, which the others may follow."""
+
+    of: int = 0
+    among: int = 2
+
+    def project(self, fields: np.ndarray) -> np.ndarray:
+        component = np.take(fields, [self.of], axis=-1 - self.lattice.dimension)
+        return component * self.lattice.stagger()
+
+    def pattern(self) -> np.ndarray:
+        values = self.lattice.stagger()
+        return np.stack([values if n == self.of else np.zeros_like(values) for n in range(self.among)])
+
+
+@dataclass(frozen=True)
 class Chirality(OrderParameter):
     """S_i . (S_j x S_k) of unit spins, the mean over the triangles of a cell, in which i, j, k go counter-clockwise (PHYSICS P14).
 

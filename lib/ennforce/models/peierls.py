@@ -20,11 +20,12 @@ from ennforce.symmetry import FieldType
 
 @dataclass(frozen=True)
 class Peierls(Hamiltonian):
-    """H = -sum_<ij> [t - alpha d_ij] (c+_i c_j + h.c.) + K/2 sum_<ij> d_ij^2 + k0/2 sum_i |u_i|^2, d_ij = e_ij . (u_j - u_i).
+    """H = -sum_<ij> [t - alpha d_ij] (c+_i c_j + h.c.) - t2 sum_<<ij>> (c+_i c_j + h.c.) + E(u), d_ij = e_ij . (u_j - u_i).
 
-    Fields: displacements u, shape (L) on the chain, (2, Ly, Lx) with Cartesian components (x, y) in two dimensions; e_ij is the
-    unit vector of the bond. ``k0`` pins the ions to the substrate: without it uniform translations cost nothing. Raises ValueError
-    where a stiffness is negative.
+    E = K/2 sum_<ij> d_ij^2 + k0/2 sum_i |u_i|^2 + kappa sum_<ij> u_i . u_j. Fields: displacements u, shape (L) on the chain,
+    (2, Ly, Lx) with Cartesian components (x, y) in two dimensions; e_ij is the unit vector of the bond, <<ij>> are second neighbours.
+    ``k0`` pins the ions to the substrate: without it uniform translations cost nothing. With K = 0 this is the form of
+    arXiv 2510.20659 (PHYSICS P15). Raises ValueError where a wave of displacements would gain energy.
     """
 
     _: KW_ONLY
@@ -32,11 +33,41 @@ class Peierls(Hamiltonian):
     alpha: float = 1.0
     K: float = 1.0
     k0: float = 0.0
+    t2: float = 0.0
+    kappa: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.K > 0 and self.k0 >= 0):
-            raise ValueError(f"K = {self.K} with k0 = {self.k0} is elastically unstable: K must be positive, k0 not negative")
+        if not (self.K >= 0 and self.k0 >= 0 and self.K + self.k0 > 0):
+            raise ValueError(
+                f"K = {self.K} with k0 = {self.k0} is elastically unstable: neither may be negative, nor both be zero"
+            )
+        if self.kappa != 0 and not self._softest > 0:
+            raise ValueError(
+                f"kappa = {self.kappa} with K = {self.K} and k0 = {self.k0} is elastically unstable, by {self._softest:.3g} for the softest "
+                f"wave: use a larger k0"
+            )
+
+    @property
+    def _softest(self) -> float:
+        """The smallest eigenvalue of the dynamical matrix D(q) = k0 + sum_<0j> [2 K (1 - cos q.j) e e^T + 2 kappa cos q.j].
+
+        Over wave vectors of whole 12ths of the reciprocal vectors, which hold the corners of every lattice's Brillouin zone.
+        """
+        axes = [2.0 * np.pi * np.arange(12) / 12] * self.lattice.dimension
+        waves = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        unit = np.eye(self.lattice.dimension)
+        matrices = np.broadcast_to(self.k0 * unit, (*waves.shape, self.lattice.dimension)).copy()
+        for shift in self.lattice.half_neighbours:
+            cosine = np.cos(waves @ np.array(shift))[..., None, None]
+            e = np.asarray(shift) @ self.lattice.basis
+            matrices += 2.0 * self.K * (1.0 - cosine) * np.outer(e, e) + 2.0 * self.kappa * cosine * unit
+        return float(np.linalg.eigvalsh(matrices).min())
+
+    @property
+    def _second_neighbours(self) -> tuple[Shift, ...]:
+        """Each bond to a second neighbour once."""
+        return tuple(shift for shift in self.lattice.shells(3)[2] if shift > tuple(-s for s in shift))
 
     @property
     def space(self) -> FieldSpace:
@@ -54,7 +85,8 @@ class Peierls(Hamiltonian):
     def stiffest(self) -> float:
         # A spring's energy d^2 K/2 with d = e . (u_j - u_i) is at most K (|e . u_i|^2 + |e . u_j|^2).
         directions = np.array(self.lattice.neighbours) @ self.lattice.basis
-        return self.k0 + 2.0 * self.K * float(np.linalg.eigvalsh(directions.T @ directions).max())
+        springs = 2.0 * self.K * float(np.linalg.eigvalsh(directions.T @ directions).max())
+        return self.k0 + springs + len(self.lattice.neighbours) * abs(self.kappa)
 
     @property
     def field_type(self) -> FieldType:
@@ -64,17 +96,17 @@ class Peierls(Hamiltonian):
 
     @property
     def scaling(self) -> Scaling | None:
-        return Scaling.of(self.t, self.alpha)
+        return Scaling.of(self.t, self.alpha, t2=self.t2)
 
     @property
     def density_bonds(self) -> tuple[Shift, ...]:
         return self.lattice.half_neighbours
 
     def blocks(self, fields: np.ndarray) -> Blocks:
-        stretches = self._stretches(fields)
-        return Blocks(
-            self.lattice, np.zeros(self.lattice.shape), {shift: self.alpha * d - self.t for shift, (d, _) in stretches.items()}
-        )
+        bonds = {shift: self.alpha * d - self.t for shift, (d, _) in self._stretches(fields).items()}
+        if self.t2 != 0:
+            bonds |= {shift: np.array(-self.t2) for shift in self._second_neighbours}
+        return Blocks(self.lattice, np.zeros(self.lattice.shape), bonds)
 
     def electronic_forces(self, density: DensityMatrix, fields: np.ndarray) -> np.ndarray:
         # dH/du_j = alpha e (|i><j| + h.c.): each bond pulls its ends with 2 alpha Re rho_ij along itself.
@@ -91,10 +123,15 @@ class Peierls(Hamiltonian):
     def classical_energy(self, fields: np.ndarray) -> np.ndarray:
         springs = sum((d**2).sum(axis=self._axes) for d, _ in self._stretches(fields).values())
         axes = tuple(range(-len(self.field_shape), 0))
-        return 0.5 * self.K * springs + 0.5 * self.k0 * (fields**2).sum(axis=axes)
+        pinned = 0.5 * self.k0 * fields**2 + 0.5 * self.kappa * fields * self._neighbour_sum(fields)
+        return 0.5 * self.K * springs + pinned.sum(axis=axes)
 
     def classical_forces(self, fields: np.ndarray) -> np.ndarray:
-        return self._pulls(fields, lambda shift, stretch: -self.K * stretch) - self.k0 * fields
+        springs = self._pulls(fields, lambda shift, stretch: -self.K * stretch)
+        return springs - self.k0 * fields - self.kappa * self._neighbour_sum(fields)
+
+    def _neighbour_sum(self, fields: np.ndarray) -> np.ndarray:
+        return sum((self._at(fields, shift) for shift in self.lattice.neighbours), np.zeros_like(fields))
 
     def _vectors(self, fields: np.ndarray) -> np.ndarray:
         """The displacements with an axis of components, (..., components, *shape)."""
