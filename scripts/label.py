@@ -1,13 +1,17 @@
 """Electronic forces of sampled configurations by KPM, at the tolerance of the study, or finer where forces are weak."""
 
+import logging
+
 import numpy as np
 
 from ennforce.electrons import Electrons
+from ennforce.electrons.selfconsistent import NotConverged
 from ennforce.forces import KPMForces
 from ennforce.io import DataError, provenance, read_dataset, write_dataset
 from ennforce.models import Hamiltonian, from_parameters
 from ennforce.workflow import Node, run_node
 
+log = logging.getLogger("ennforce")
 # A label's largest error is at most this share of the rms force of its configuration: small fields are labelled again, finer.
 SHARE = 0.03
 FINEST = 1e-6
@@ -33,14 +37,24 @@ def main(node: Node) -> None:
         raise DataError(
             f"{node.input['configurations']} holds configurations of shape {samples['fields'].shape[1:]}: sample it again"
         )
-    forces, errors, steps, methods = [], [], [], []
+    forces, errors, steps, methods, kept = [], [], [], [], []
     for n, fields in enumerate(samples["fields"].values):
-        force, electrons = labelled(model, p["tolerance"], fields, margin=p["margin"], method=p["method"])
+        try:
+            force, electrons = labelled(model, p["tolerance"], fields, margin=p["margin"], method=p["method"])
+        except NotConverged as failure:
+            log.warning("configuration %d has no label and is left out: %s", n, failure)
+            continue
+        kept.append(n)
         forces.append(force)
         errors.append(electrons.error)
         steps.append(electrons.steps)
         methods.append(electrons.method)
         node.progress(n + 1, samples.sizes["sample"], f"{methods[-1]}, {steps[-1]} steps, error <= {errors[-1]:.1e}")
+    if not kept:
+        raise DataError(
+            f"no configuration of {node.input['configurations']} has a self-consistent density: use a weaker interaction"
+        )
+    samples = samples.isel(sample=kept)
     long_name = "electronic force -<dH_e/dQ>"
     samples["forces_electronic"] = (
         samples["fields"].dims,

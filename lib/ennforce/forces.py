@@ -19,6 +19,7 @@ import torch
 
 from ennforce.electrons import Electrons, ExactElectrons, local, solve
 from ennforce.electrons.bounds import MARGIN
+from ennforce.electrons.selfconsistent import fixed_point
 from ennforce.electrons.tuning import cheapest
 from ennforce.models import DensityMatrix, Hamiltonian, from_parameters
 from ennforce.models.scaling import difference
@@ -56,21 +57,47 @@ class NoisyForceField(Protocol):
 
 
 class _ElectronicForces(ABC):
-    """What the two solvers share: batches, checks, and forces from the density matrix."""
+    """What the solvers share: batches, checks, self-consistency, and forces from the density matrix.
+
+    ``consistency``: largest error of the density of electrons that act on each other, from which their fields are found.
+    ``solutions``: how often the electrons of the latest configuration were solved.
+    """
+
+    consistency = 1e-9
 
     def __init__(self, model: Hamiltonian) -> None:
         self.model = model
+        self.solutions = 0
 
     @abstractmethod
+    def _density_matrix(self, seen: np.ndarray) -> DensityMatrix: ...
+
+    @abstractmethod
+    def _grand_potential(self, seen: np.ndarray) -> float: ...
+
+    def seen(self, configuration: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+        """The fields that the electrons see in one configuration: others than given where they act on each other.
+
+        ``start``: fields from which these are looked for, as those seen in a similar configuration; the result then is the same
+        within ``consistency``, and not to the bit. Raises NotConverged where no fixed point is found.
+        """
+        self.solutions = 1
+        if self.model.local:
+            return configuration
+        found = fixed_point(
+            lambda seen: self.model.seen(configuration, self._density_matrix(seen)),
+            configuration if start is None else start, self.consistency * max(self.model.screening, 1e-3),
+        )  # fmt: skip
+        self.solutions = found.solutions + 1
+        return found.seen
+
     def density_matrix(self, configuration: np.ndarray) -> DensityMatrix:
         """The elements of rho that the forces need, of one configuration."""
-
-    @abstractmethod
-    def _grand_potential(self, configuration: np.ndarray) -> float: ...
+        return self._density_matrix(self.seen(configuration))
 
     def density(self, fields: np.ndarray) -> np.ndarray:
-        """Electrons a site <n_i>, shape (..., *lattice.shape)."""
-        return self._each(lambda configuration: self.density_matrix(configuration).occupation, fields)
+        """Electrons per site <n_i>, shape (..., *lattice.shape)."""
+        return self.model.spins * self._each(lambda configuration: self.density_matrix(configuration).occupation, fields)
 
     def electronic_forces(self, fields: np.ndarray) -> np.ndarray:
         """The electrons' part of the force, shape of ``fields``."""
@@ -82,9 +109,13 @@ class _ElectronicForces(ABC):
 
     def grand_potential(self, fields: np.ndarray) -> np.ndarray:
         """Omega of electrons and classical energy, shape (...): its negative gradient is ``forces``."""
-        electrons = self._each(lambda configuration: np.asarray(self._grand_potential(configuration)), fields)
         fields = self.model.check_fields(fields)
-        return electrons + self.model.electronic_energy_shift(fields) + self.model.classical_energy(fields)
+        return self._each(self._electronic_energy, fields) + self.model.classical_energy(fields)
+
+    def _electronic_energy(self, configuration: np.ndarray) -> np.ndarray:
+        seen = self.seen(configuration)
+        electrons = self._grand_potential(seen) + self.model.electronic_energy_shift(seen)
+        return self.model.spins * electrons + self.model.double_counting(configuration, seen)
 
     def energy(self, fields: np.ndarray) -> np.ndarray:
         """The potential of the forces, shape (...)."""
@@ -101,11 +132,11 @@ class _ElectronicForces(ABC):
 class ExactForces(_ElectronicForces):
     """Forces by exact diagonalisation, O(N^3): the reference."""
 
-    def density_matrix(self, configuration: np.ndarray) -> DensityMatrix:
-        return ExactElectrons(self.model, configuration).density
+    def _density_matrix(self, seen: np.ndarray) -> DensityMatrix:
+        return ExactElectrons(self.model, seen).density
 
-    def _grand_potential(self, configuration: np.ndarray) -> float:
-        return ExactElectrons(self.model, configuration).grand_potential
+    def _grand_potential(self, seen: np.ndarray) -> float:
+        return ExactElectrons(self.model, seen).grand_potential
 
 
 class KPMForces(_ElectronicForces):
@@ -129,21 +160,24 @@ class KPMForces(_ElectronicForces):
             )
         if not margin > 0:
             raise ValueError(f"spectral margin {margin} must be positive: at zero the Chebyshev recursion can diverge")
-        self.tolerance = tolerance
+        self.tolerance, self.consistency = tolerance, 0.1 * tolerance
         self.solver = partial(solve, model, tolerance=tolerance, sampled=sampled, method=method, margin=margin, device=device)
         self.last: Electrons | None = None
 
     def solve(self, configuration: np.ndarray, energy: bool = True) -> Electrons:
         """Density matrix, chemical potential, number and (``energy``) grand potential of the electrons in one configuration."""
         configuration = self.model.check_fields(configuration)
-        self.last = self.solver(configuration, energy=energy)
+        return self._solve(self.seen(configuration), energy)
+
+    def _solve(self, seen: np.ndarray, energy: bool) -> Electrons:
+        self.last = self.solver(seen, energy=energy)
         return self.last
 
-    def density_matrix(self, configuration: np.ndarray) -> DensityMatrix:
-        return self.solve(configuration, energy=False).density
+    def _density_matrix(self, seen: np.ndarray) -> DensityMatrix:
+        return self._solve(seen, energy=False).density
 
-    def _grand_potential(self, configuration: np.ndarray) -> float:
-        omega = self.solve(configuration, energy=True).grand_potential
+    def _grand_potential(self, seen: np.ndarray) -> float:
+        omega = self._solve(seen, energy=True).grand_potential
         assert omega is not None
         return omega
 
@@ -156,6 +190,8 @@ class LocalForces(_ElectronicForces):
     configuration: weak fields at low temperature need far wider windows than strong order. ``tuned`` finds the effort on a sample.
     Results depend on the configuration alone, never on earlier calls.
     """
+
+    consistency = 1e-5  # expansions are of single precision
 
     def __init__(
         self, model: Hamiltonian, *, radius: int, order: int | None = None, steps: int | None = None, poles: int = 5
@@ -174,11 +210,11 @@ class LocalForces(_ElectronicForces):
         """
         return cls(model, **asdict(cheapest(model, fields, rms)))
 
-    def density_matrix(self, configuration: np.ndarray) -> DensityMatrix:
-        return local.density_matrix(self.model, configuration, self.effort)
+    def _density_matrix(self, seen: np.ndarray) -> DensityMatrix:
+        return local.density_matrix(self.model, seen, self.effort)
 
-    def _grand_potential(self, configuration: np.ndarray) -> float:
-        return local.grand_potential(self.model, configuration, self.effort)
+    def _grand_potential(self, seen: np.ndarray) -> float:
+        return local.grand_potential(self.model, seen, self.effort)
 
 
 class NetworkForces:

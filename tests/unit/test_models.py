@@ -38,7 +38,9 @@ def test_every_model_is_what_it_says_on_every_lattice(model, lattice):
 
 @pytest.mark.parametrize("lattice", TORI)
 def test_second_neighbours_and_coupled_displacements_too(lattice):
-    check_model(Peierls(TORI[lattice].resized(*(12 for _ in TORI[lattice].shape)), temperature=0.3, t2=0.3, K=0.0, k0=2.0, kappa=0.3))
+    check_model(
+        Peierls(TORI[lattice].resized(*(12 for _ in TORI[lattice].shape)), temperature=0.3, t2=0.3, K=0.0, k0=2.0, kappa=0.3)
+    )
 
 
 @pytest.mark.parametrize(("mu", "parity"), [(0.0, "o"), (0.4, "e")])

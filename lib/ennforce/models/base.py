@@ -32,6 +32,8 @@ class Hamiltonian(ABC):
     """
 
     orbitals: ClassVar[int] = 1
+    # Kinds of electrons that share H_e and are counted together, as spins that nothing tells apart; ``filling`` is that of one.
+    spins: ClassVar[int] = 1
     # Whether its electrons are those of ``blocks`` alone, which the local solver finds; not so where they act on each other.
     local: ClassVar[bool] = True
 
@@ -110,6 +112,19 @@ class Hamiltonian(ABC):
     @abstractmethod
     def blocks(self, fields: np.ndarray) -> Blocks:
         """H_e of one configuration."""
+
+    @property
+    def screening(self) -> float:
+        """Bound on the change of a ``seen`` field for a change of every element of the density matrix by one at most."""
+        return 0.0
+
+    def seen(self, fields: np.ndarray, density: DensityMatrix) -> np.ndarray:
+        """Fields in which ``blocks`` makes the H_e of electrons of this density; other than ``fields`` where not ``local``."""
+        return fields
+
+    def double_counting(self, fields: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """What the electrons' energy in ``seen`` fields counts twice of their mutual one, as a correction, shape (...)."""
+        return np.zeros(fields.shape[: fields.ndim - len(self.field_shape)])
 
     @abstractmethod
     def electronic_forces(self, density: DensityMatrix, fields: np.ndarray) -> np.ndarray:

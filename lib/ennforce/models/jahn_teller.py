@@ -38,7 +38,9 @@ class JahnTeller(Hamiltonian):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.lattice.name != "square":
-            raise ValueError(f"the hops of e_g orbitals are stated for the square lattice, not for a {self.lattice}: use lattice: square")
+            raise ValueError(
+                f"the hops of e_g orbitals are stated for the square lattice, not for a {self.lattice}: use lattice: square"
+            )
         if not self.K > 4.0 * abs(self.kappa):
             raise ValueError(f"K = {self.K} with kappa = {self.kappa} is elastically unstable: K must exceed 4 |kappa|")
 

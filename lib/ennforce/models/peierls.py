@@ -39,9 +39,7 @@ class Peierls(Hamiltonian):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not (self.K >= 0 and self.k0 >= 0 and self.K + self.k0 > 0):
-            raise ValueError(
-                f"K = {self.K} with k0 = {self.k0} is elastically unstable: neither may be negative, nor both be zero"
-            )
+            raise ValueError(f"K = {self.K} with k0 = {self.k0} is elastically unstable: neither may be negative, nor both be zero")
         if self.kappa != 0 and not self._softest > 0:
             raise ValueError(
                 f"kappa = {self.kappa} with K = {self.K} and k0 = {self.k0} is elastically unstable, by {self._softest:.3g} for the softest "

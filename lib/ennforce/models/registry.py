@@ -12,12 +12,13 @@ import numbers
 from ennforce.lattice import Lattice
 from ennforce.models.base import Hamiltonian
 from ennforce.models.holstein import Holstein
+from ennforce.models.hubbard_holstein import HubbardHolstein
 from ennforce.models.jahn_teller import JahnTeller
 from ennforce.models.kondo import Kondo
 from ennforce.models.peierls import Peierls
 from ennforce.plugins import asked_for, require_complete
 
-MODELS: dict[str, type[Hamiltonian]] = {"holstein": Holstein, "jahnteller": JahnTeller, "kondo": Kondo, "peierls": Peierls}
+MODELS: dict[str, type[Hamiltonian]] = {m.__name__.lower(): m for m in (Holstein, HubbardHolstein, JahnTeller, Kondo, Peierls)}
 PACKAGED = dict(MODELS)
 DEFAULT = Holstein  # of a study that names none
 GROUP = "ennforce.models"  # the entry points of installed packages
