@@ -13,6 +13,7 @@ from ennforce.models.registry import DEFAULT, MODELS, from_parameters, register
 from ennforce.models.scaling import Scaling
 
 __all__ = [
-    "DEFAULT", "MODELS", "Blocks", "Chirality", "DensityMatrix", "FieldSpace", "Hamiltonian", "Holstein", "HubbardHolstein", "JahnTeller", "Kondo", "OrderParameter",
-    "Peierls", "Real", "Scaling", "Sphere", "Staggered", "Uniform", "from_parameters", "register",
+    "DEFAULT", "MODELS", "Blocks", "Chirality", "DensityMatrix", "FieldSpace", "Hamiltonian", "Holstein", "HubbardHolstein",
+    "JahnTeller", "Kondo", "OrderParameter", "Peierls", "Real", "Scaling", "Sphere", "Staggered", "Uniform", "from_parameters",
+    "register",
 ]  # fmt: skip

@@ -15,11 +15,11 @@ from ennforce.sections import Energy
 
 @dataclass(frozen=True)
 class HubbardHolstein(Holstein):
-    """H = -t sum_<ij>s c+_is c_js - g sum_i (n_i - 1) Q_i + U sum_i (n_i^ - 1/2)(n_iv - 1/2) + sum_i K Q_i^2/2 + kappa sum_<ij> Q_i Q_j.
+    """H = -t sum_<ij>s c+_is c_js - g sum_i (n_i - 1) Q_i + U sum_i (n_i^ - 1/2)(n_iv - 1/2) + E(Q), E(Q) as in ``Holstein``.
 
-    Two spins, alike, at half filling. In Hartree approximation each sees h_i = -g Q_i + (U/2)(<n_i> - 1), as a spinless electron of
-    ``Holstein`` would in the fields Q - (U / 2g)(<n> - 1), which depend on its density. Raises ValueError away from half filling, where
-    the chemical potential would be another unknown, and without a coupling, where there is nothing to be seen.
+    Two spins, alike, at half filling. In Hartree approximation each sees h_i = -g Q_i + (U/2)(<n_i> - 1), as a spinless electron
+    would in the fields Q - (U / 2g)(<n> - 1), which depend on its density. Raises ValueError away from half filling, where the
+    chemical potential would be another unknown, and without a coupling, where there is nothing to be seen.
     """
 
     local: ClassVar[bool] = False

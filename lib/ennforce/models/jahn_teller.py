@@ -20,11 +20,12 @@ TAU = np.array([[[1.0, 0.0], [0.0, -1.0]], [[0.0, 1.0], [1.0, 0.0]]])  # tau^z a
 
 @dataclass(frozen=True)
 class JahnTeller(Hamiltonian):
-    """H = -sum_<ij>ab T_ab(e_ij) (c+_ia c_jb + h.c.) - g sum_i (Q^z_i tau^z_i + Q^x_i tau^x_i) + sum_i K |Q_i|^2/2 + kappa sum_<ij> Q_i.Q_j.
+    """H = -sum_<ij>ab T_ab(e_ij) (c+_ia c_jb + h.c.) - g sum_i (Q^z_i tau^z_i + Q^x_i tau^x_i) + E(Q).
 
-    Fields: the distortions (Q^z, Q^x), shape (2, Ly, Lx). Spinless electrons in the orbitals x^2 - y^2 and 3z^2 - r^2 hop along x by
-    T = t/4 [[3, -sqrt 3], [-sqrt 3, 1]], along y with + sqrt 3. Square lattice only. At mu = 0 there is one electron per site, and the
-    force is odd. Raises ValueError on another lattice, and where the elastic energy is unbounded, K <= 4 |kappa|.
+    E = K/2 sum_i |Q_i|^2 + kappa sum_<ij> Q_i . Q_j. Fields: the distortions (Q^z, Q^x), shape (2, Ly, Lx). Spinless electrons in
+    the orbitals x^2 - y^2 and 3z^2 - r^2 hop along x by T = t/4 [[3, -sqrt 3], [-sqrt 3, 1]], along y with + sqrt 3. Square lattice
+    only. At mu = 0 there is one electron per site, and the force is odd. Raises ValueError on another lattice, and where the elastic
+    energy is unbounded, K <= 4 |kappa|.
     """
 
     orbitals: ClassVar[int] = 2
@@ -38,9 +39,7 @@ class JahnTeller(Hamiltonian):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.lattice.name != "square":
-            raise ValueError(
-                f"the hops of e_g orbitals are stated for the square lattice, not for a {self.lattice}: use lattice: square"
-            )
+            raise ValueError(f"the hops of e_g orbitals are stated for the square lattice, not for a {self.lattice}")
         if not self.K > 4.0 * abs(self.kappa):
             raise ValueError(f"K = {self.K} with kappa = {self.kappa} is elastically unstable: K must exceed 4 |kappa|")
 

@@ -23,7 +23,7 @@ class Peierls(Hamiltonian):
     """H = -sum_<ij> [t - alpha d_ij] (c+_i c_j + h.c.) - t2 sum_<<ij>> (c+_i c_j + h.c.) + E(u), d_ij = e_ij . (u_j - u_i).
 
     E = K/2 sum_<ij> d_ij^2 + k0/2 sum_i |u_i|^2 + kappa sum_<ij> u_i . u_j. Fields: displacements u, shape (L) on the chain,
-    (2, Ly, Lx) with Cartesian components (x, y) in two dimensions; e_ij is the unit vector of the bond, <<ij>> are second neighbours.
+    (2, Ly, Lx) with Cartesian components (x, y) in two dimensions; e_ij is the unit vector of the bond, <<ij>> second neighbours.
     ``k0`` pins the ions to the substrate: without it uniform translations cost nothing. With K = 0 this is the form of
     arXiv 2510.20659 (PHYSICS P15). Raises ValueError where a wave of displacements would gain energy.
     """
@@ -42,8 +42,8 @@ class Peierls(Hamiltonian):
             raise ValueError(f"K = {self.K} with k0 = {self.k0} is elastically unstable: neither may be negative, nor both be zero")
         if self.kappa != 0 and not self._softest > 0:
             raise ValueError(
-                f"kappa = {self.kappa} with K = {self.K} and k0 = {self.k0} is elastically unstable, by {self._softest:.3g} for the softest "
-                f"wave: use a larger k0"
+                f"kappa = {self.kappa} with K = {self.K} and k0 = {self.k0} is elastically unstable, by {self._softest:.3g} for "
+                f"the softest wave: use a larger k0"
             )
 
     @property
