@@ -24,8 +24,8 @@ class JahnTeller(Hamiltonian):
 
     E = K/2 sum_i |Q_i|^2 + kappa sum_<ij> Q_i . Q_j. Fields: the distortions (Q^z, Q^x), shape (2, Ly, Lx). Spinless electrons in
     the orbitals x^2 - y^2 and 3z^2 - r^2 hop along x by T = t/4 [[3, -sqrt 3], [-sqrt 3, 1]], along y with + sqrt 3. Square lattice
-    only. At mu = 0 there is one electron per site, and the force is odd. Raises ValueError on another lattice, and where the elastic
-    energy is unbounded, K <= 4 |kappa|.
+    only. At mu = 0 there is one electron per site, and the force is odd. Raises ValueError on another lattice, and where the
+    elastic energy is unbounded, K <= 4 |kappa|.
     """
 
     orbitals: ClassVar[int] = 2
