@@ -16,6 +16,8 @@ DOCS = ROOT / "docs"
 EXPECTED = {
     "kondo": (12 * 6, {"equilibrium", "conservation", "barrier", "response", "frontier"}),
     "peierls": (8, {"conservation", "barrier", "response", "walls"}),
+    "jahnteller": (8 * 2, {"barrier", "response"}),
+    "hubbard": (8 * 2, {"audit"}),
     "cubic": (48 * 2, {"barrier", "response", "walls", "symmetry", "frontier"}),
 }
 

@@ -4,8 +4,8 @@ from ennforce.models.base import Hamiltonian
 from ennforce.models.blocks import Blocks, DensityMatrix
 from ennforce.models.fields import FieldSpace, Real, Sphere
 from ennforce.models.holstein import Holstein
-from ennforce.models.hubbard_holstein import HubbardHolstein
-from ennforce.models.jahn_teller import JahnTeller
+from ennforce.models.hubbardholstein import HubbardHolstein
+from ennforce.models.jahnteller import JahnTeller
 from ennforce.models.kondo import Kondo
 from ennforce.models.order import Chirality, OrderParameter, Staggered, Uniform
 from ennforce.models.peierls import Peierls

@@ -12,8 +12,8 @@ import numbers
 from ennforce.lattice import Lattice
 from ennforce.models.base import Hamiltonian
 from ennforce.models.holstein import Holstein
-from ennforce.models.hubbard_holstein import HubbardHolstein
-from ennforce.models.jahn_teller import JahnTeller
+from ennforce.models.hubbardholstein import HubbardHolstein
+from ennforce.models.jahnteller import JahnTeller
 from ennforce.models.kondo import Kondo
 from ennforce.models.peierls import Peierls
 from ennforce.plugins import asked_for, require_complete
