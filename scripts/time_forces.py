@@ -1,5 +1,7 @@
 """Microseconds per site of networks and solvers on one lattice in one run, and their errors on the same held-out configurations."""
 
+import itertools
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from ennforce.training.frontier import machine, median_seconds, on_square, paret
 from ennforce.training.metrics import force_errors
 from ennforce.workflow import Node, run_node, set_threads
 
+log = logging.getLogger("ennforce")
 PATIENCE = 4.0  # seconds after which a slow method is not timed once more
 
 
@@ -58,13 +61,14 @@ def main(node: Node) -> None:
         row = {"tolerance": tolerance, "microseconds": cost, "errors": errors(solver)}
         solved.append({**row, "method": solver.last.method})
         node.progress(len(solved), len(p["tolerances"]), f"tolerance {tolerance:g}")
-    corrected = [
-        corrected_row(name, networks[name], model_of_large, large, share, accuracy, repeats)
-        | {"errors": errors(FollowingForces(model, accuracy))}
-        for name in dict.fromkeys((next(iter(networks)), min(networks, key=lambda name: trained[name]["microseconds"]["1"])))
-        for accuracy in p["accuracies"]
-        for share in p["shares"]
-    ]
+    corrected = []
+    for name in dict.fromkeys((next(iter(networks)), min(networks, key=lambda name: trained[name]["microseconds"]["1"]))):
+        for accuracy, share in itertools.product(p["accuracies"], p["shares"]):
+            try:
+                row = corrected_row(name, networks[name], model_of_large, large, share, accuracy, repeats)
+                corrected.append(row | {"errors": errors(FollowingForces(model, accuracy))})
+            except ValueError as refusal:
+                log.warning("no corrected force within %g: %s", accuracy, refusal)
     timing = {
         "machine": machine(),
         "threads": node.threads,
