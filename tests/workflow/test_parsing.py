@@ -235,7 +235,7 @@ def test_models_are_named_by_the_models_alone():
 def test_rooms_import_downwards_only():
     """docs/design.md: a room imports only from its own floor and those below."""
     order = (
-        "lattice symmetry sections supervision io noise tables processes sources compiling files plugins reading rivals shelf "
+        "lattice symmetry sections data supervision io noise tables processes sources compiling files plugins reading rivals shelf "
         "threads __version__",
         "models",
         "electrons networks observables stages",
