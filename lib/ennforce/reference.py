@@ -10,7 +10,7 @@ from ennforce.config import json_schema
 
 HEAD = """# Settings of a study
 
-Written by `make schema` from the types in `lib/ennforce/sections.py` and its neighbours; a test keeps it equal to them. A file in this folder
+Written by `make schema` from the types in `lib/ennforce/sections.py`; a test keeps it equal to them. A file in this folder
 holds only what differs from the defaults, and `snakemake --configfile config/NAME.yaml` runs it. `--config seed=2` sets one
 value from the command line. An impossible setting is refused, in one line, before the first job. Energies are in units of the
 hopping t of the model, times in 1/t. A dot leads into a section: `data: {split: {train: 0.6}}` sets `data.split.train`.

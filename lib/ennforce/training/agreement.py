@@ -92,7 +92,8 @@ def explained(part: Labelled, model: Hamiltonian, chosen: np.ndarray, forces: np
     correlation = float((labels * forces).sum() / np.sqrt((labels**2).sum() * (forces**2).sum()))
     return (
         f"no sign, unit, order of axes or of components makes them agree (their correlation is {correlation:.3g}): give the model "
-        f"that they were made with (couplings, filling, electron_temperature), or raise data.label_bound = {bound:g} if they are no better"
+        f"that they were made with (couplings, filling, electron_temperature), or raise data.label_bound = {bound:g} if they are "
+        f"no better"
     )
 
 
