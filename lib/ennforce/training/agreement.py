@@ -149,10 +149,10 @@ def _turned(labels: np.ndarray, forces: np.ndarray) -> Iterator[_Change]:
                 told = ", ".join(f"{'-' if sign < 0 else ''}{names[n]}" for n, sign in zip(order, signs, strict=True))
                 values = labels[:, order] * np.reshape(signs, (-1, *(1,) * (labels.ndim - 2)))
                 yield _Change(values, (f"the components {told} of their array as {', '.join(names)}",))
-    overlap = np.einsum("sa...,sb...->ab", forces, labels)
-    left, _, right = np.linalg.svd(overlap)
+    axes = (0, *range(2, labels.ndim))
+    left, _, right = np.linalg.svd(np.tensordot(forces, labels, (axes, axes)))
     matrix = left @ right
-    rows = "; ".join(" ".join(f"{value:.4g}" for value in row) for row in matrix)
+    rows = "; ".join(" ".join(f"{value:.4g}" for value in row) for row in matrix.round(4) + 0.0)
     yield _Change(np.einsum("ab,sb...->sa...", matrix, labels), (f"their components turned by the matrix [{rows}]",))
 
 

@@ -232,9 +232,10 @@ def _require_apart(parts: Sequence[Labelled], fields: np.ndarray, trajectory: np
 
 
 def _likeness(fields: np.ndarray, pairs: np.ndarray) -> tuple[float, float] | None:
-    """Mean correlation of configurations n and n + 1, n among ``pairs``, and of any two, where the first is plainly larger.
+    """Mean correlation of configurations n and n + 1, n in ``pairs``, and the usual one of any two, where the first is far larger.
 
-    Fields less their mean over all samples count: an order that all share says nothing.
+    Fields less their mean over all samples count: an order that all share says nothing. The spread by chance is read from the
+    median deviation, which few pairs of one trajectory among those drawn do not move.
     """
     flat = fields.reshape(len(fields), -1)
     flat = flat - flat.mean(axis=0)
@@ -244,6 +245,6 @@ def _likeness(fields: np.ndarray, pairs: np.ndarray) -> tuple[float, float] | No
     if not apart.any():
         return None
     others = (flat[one[apart]] * flat[two[apart]]).sum(axis=1)
-    near = (flat[pairs] * flat[pairs + 1]).sum(axis=1).mean() if len(pairs) else 0.0
-    excess = near - others.mean()
-    return (float(near), float(others.mean())) if excess > max(ALIKE, CHANCE * others.std() / np.sqrt(len(pairs))) else None
+    near, usual = float((flat[pairs] * flat[pairs + 1]).sum(axis=1).mean()), float(np.median(others))
+    chance = 1.5 * float(np.median(abs(others - usual))) / np.sqrt(len(pairs))
+    return (near, usual) if near - usual > max(ALIKE, CHANCE * chance) else None
