@@ -153,7 +153,9 @@ def test_every_rule_is_explained_in_the_documentation(project):
     (project.folder / "config" / "sweep.yaml").write_text("sweep: {model.g: [1.4]}\nsweep_network: shared")
     listed: dict[str, str] = {}
     (project.folder / "config" / "taken.yaml").write_text("network: {from: trained/default}")
-    for file in ("sweep", "smoke", "taken"):
+    (project.folder / "other.npz").touch()
+    (project.folder / "config" / "files.yaml").write_text("data: {files: [other.npz]}")
+    for file in ("sweep", "smoke", "taken", "files"):
         done = project.snakemake("--list-rules", "--configfile", f"config/{file}.yaml")
         lines = re.findall(r"^(\w+)(?: \((.*)\))?$", done.stdout, re.MULTILINE)
         listed |= {rule: text for rule, text in lines if not rule.startswith("point")}
