@@ -155,7 +155,7 @@ def test_every_rule_is_explained_in_the_documentation(project):
     (project.folder / "config" / "taken.yaml").write_text("network: {from: trained/default}")
     (project.folder / "other.npz").touch()
     (project.folder / "config" / "files.yaml").write_text("data: {files: [other.npz]}")
-    for file in ("sweep", "smoke", "taken", "files"):
+    for file in ("files", "sweep", "smoke", "taken"):
         done = project.snakemake("--list-rules", "--configfile", f"config/{file}.yaml")
         lines = re.findall(r"^(\w+)(?: \((.*)\))?$", done.stdout, re.MULTILINE)
         listed |= {rule: text for rule, text in lines if not rule.startswith("point")}
