@@ -24,6 +24,17 @@ def test_every_study_plans_its_jobs(project, name):
     assert "lib/ennforce" not in done.stdout and "scripts/" not in done.stdout  # source files would drown everything else
 
 
+def test_the_study_of_published_labels_plans_its_jobs_where_they_are(project):
+    plan = ("-n", "--quiet", "host", "--configfile", "config/sd.yaml")
+    done = project.snakemake(*plan)
+    assert done.returncode != 0 and "data/sd_square_train.npz is not there" in done.stdout.splitlines()[-1]
+    (project.folder / "data").mkdir()
+    (project.folder / "data" / "sd_square_train.npz").touch()
+    done = project.snakemake(*plan)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "results/sd/models/enn/card.md" in done.stdout and "trajectories" not in done.stdout
+
+
 @pytest.mark.parametrize("name", ["default", "smoke", "frontier", "frontier_paper"])
 def test_the_comparison_plans_its_jobs(project, name):
     done = project.snakemake("-n", "--quiet", "host", "--configfile", f"config/{name}.yaml", "--", "frontier")
