@@ -32,7 +32,7 @@ def test_the_study_of_published_labels_plans_its_jobs_where_they_are(project):
     (project.folder / "data" / "sd_square_train.npz").touch()
     done = project.snakemake(*plan)
     assert done.returncode == 0, done.stdout[-2000:]
-    assert "results/sd/models/enn/card.md" in done.stdout and "trajectories" not in done.stdout
+    assert "results/sd/models/enn/card.md" in done.stdout and "results/sd/trajectories" not in done.stdout
 
 
 @pytest.mark.parametrize("name", ["default", "smoke", "frontier", "frontier_paper"])
