@@ -43,6 +43,21 @@ if POINTS:
             ],
             of_points("models", "enn", "card.md"),
 
+elif "quenches" in LEFT_OUT:
+
+    include: "workflow/rules/data.smk"
+    include: "workflow/rules/train.smk"
+    include: "workflow/rules/figures.smk"
+
+    rule all:
+        """Data set, network and errors of the study."""
+        default_target: True
+        input:
+            rules.figures.input,
+            HELD_OUT,
+            network_files(result("models", "enn")),
+            result("models/enn/card.md"),
+
 else:
 
     include: "workflow/rules/data.smk"

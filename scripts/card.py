@@ -1,9 +1,12 @@
 """The model card: what the network is, what it was trained on, its errors, and where it may be used."""
 
+from pathlib import Path
+
 from ennforce.files import write_text
 from ennforce.io import read_json
 from ennforce.models import from_parameters
 from ennforce.networks import Architecture
+from ennforce.training.dataset import KINDS
 from ennforce.workflow import Node, run_node
 
 
@@ -29,6 +32,17 @@ def main(node: Node) -> None:
         f"| {kind} | {e['configurations']} | {e['rmse']:.3g} | {e['mae']:.3g} | {e['max']:.3g} | {100 * e['relative']:.2f} % |\n"
         for kind, e in metrics["errors"].items()
     )
+    labels = ",\n".join(f"{check[kind]['max_density_error']:.1e} ({kind})" for kind in reversed(KINDS) if kind in check)
+    origin = "on configurations that others labelled"
+    if facts["bath"]:
+        origin = f"on uncorrelated fields and on quenches to a bath at temperature\n{facts['bath']['temperature']:g}"
+    if "files" in check:
+        named = ", ".join(f"`{Path(path).name}`" for path in check["files"])
+        torque = "".join(
+            f"; torques {e['relative_torque_error']:.1e}" for e in check["files"].values() if "relative_torque_error" in e
+        )
+        force = max(e["relative_force_error"] for e in check["files"].values())
+        labels += f", from {named};\nrelative to the forces {force:.1e} rms{torque}"
     shelved = ""
     if "shelf" in facts:
         entry, digest = (facts["shelf"][key] for key in ("entry", "digest"))
@@ -42,14 +56,12 @@ def main(node: Node) -> None:
 
 **Valid for** {", ".join(f"{key} = {value}" for key, value in model.items())},
 where `temperature` is that of the electrons; fields between {low:.3g} and {high:.3g}; tori of even lengths from {2 * reach} on.
-{others}It was trained on {size} sites, on uncorrelated fields and on quenches to a bath at temperature
-{facts["bath"]["temperature"]:g}.
+{others}It was trained on {size} sites, {origin}.
 
 **Trained on** {samples["quench"]} snapshots and {samples["random"]} uncorrelated configurations of data set `{facts["dataset"]}`:
 {duration}{facts["steps"]} steps of {training["batch"]}, learning rate {training["learning_rate"]:g}; best weights of step
 {facts["best_step"]}.
-Labels against exact diagonalisation: largest density error {check["quench"]["max_density_error"]:.1e} (quench),
-{check["random"]["max_density_error"]:.1e} (random).
+Labels against exact diagonalisation: largest density error {labels}.
 
 **Errors on held-out configurations** (units of t; relative to the standard deviation of the electronic force):
 

@@ -10,7 +10,7 @@ from ennforce.forces import NetworkForces
 from ennforce.io import inherited, provenance, read_dataset, write_dataset, write_json
 from ennforce.models import from_parameters
 from ennforce.networks.export import load_model
-from ennforce.training.dataset import Samples
+from ennforce.training.dataset import Samples, kinds_of
 from ennforce.training.metrics import (
     cropped,
     equivariance_error,
@@ -39,7 +39,8 @@ def main(node: Node) -> None:
         "errors_by_size": {},
     }
     kept = {}
-    for kind in ("random", "quench"):
+    kinds = kinds_of(dataset, "test")
+    for kind in kinds:
         samples = Samples.select(dataset, "test", kind)
         predicted = forces.electronic_forces(samples.fields)
         metrics["errors"][kind] = {"configurations": len(samples), **force_errors(predicted, samples.forces)}
@@ -50,7 +51,7 @@ def main(node: Node) -> None:
                 values.ravel().astype(np.float32),
                 {"long_name": f"{name} electronic force", "units": "t"},
             )
-    some = torch.as_tensor(Samples.select(dataset, "test", "quench").fields[-4:])
+    some = torch.as_tensor(Samples.select(dataset, "test", kinds[-1]).fields[-4:])
     metrics["equivariance_error"] = equivariance_error(network, some.numpy())
     metrics["group_elements"] = symmetry_elements(model.field_type, model.lattice)
     expanded = forces.network.on_torus(some).numpy()

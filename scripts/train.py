@@ -13,7 +13,7 @@ from ennforce.models import from_parameters
 from ennforce.networks import Architecture, build, register
 from ennforce.networks.export import load_model, save_model
 from ennforce.networks.ranges import FieldRange
-from ennforce.training.dataset import Samples, nested_subset, with_total_force
+from ennforce.training.dataset import KINDS, Samples, nested_subset, with_total_force
 from ennforce.training.loop import Recipe, fit
 from ennforce.training.shared import brought
 from ennforce.workflow import Node, run_node
@@ -87,7 +87,7 @@ def train(node: Node, device: str) -> None:
         "best_step": trained.best_step,
         "stopped": trained.stopped,
         **({"seconds": float(trained.seconds[-1])} if timed else {}),
-        "samples": {kind: len(Samples.select(dataset, "train", kind)) for kind in ("random", "quench")},
+        "samples": {kind: len(Samples.select(dataset, "train", kind)) for kind in KINDS},
         "parameters": sum(weight.numel() for weight in trained.network.parameters()),
         "dataset": file_digest(node.input["dataset"]),
         "history": file_digest(node.output["history"]),

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model, model_validator
 
 from ennforce import limits
+from ennforce.data import Data
 from ennforce.lattice import BASES
 from ennforce.models import DEFAULT, Hamiltonian, from_parameters
 from ennforce.models.scaling import difference
@@ -26,7 +27,6 @@ from ennforce.sections import (
     Bath,
     Comparison,
     Conservation,
-    Data,
     Divergence,
     Equilibrium,
     Large,

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from ennforce.models.settings import COLDEST
 from ennforce.stages import left_out
 
 LARGEST_PLAN = 20_000  # jobs: so many are planned in a minute or two
@@ -22,6 +23,7 @@ MEMORY_FACTOR = 4
 LONGEST_JOB = 100 * 86400.0  # seconds, at rates no machine of today exceeds:
 NETWORK_SECONDS, SOLVER_SECONDS = 1e-8, 1e-6  # a site and step
 DIAGONALISATION_SECONDS = 1e-11  # a cube of the number of sites
+LARGEST_DIAGONALISED = 4000  # states, for a check of labels: a minute or so for each configuration
 
 Study = Any  # ``config.Study``, which asks this module what is possible
 Settings = Any  # of a network: a section of the configuration, or an Architecture, which has the same names
@@ -60,7 +62,10 @@ def reach(network: Settings) -> int:
 
 def problems(study: Study) -> list[str]:
     """Why a study of valid settings cannot run to its end: of every kind of reason the first, in one line."""
-    kinds = [too_short, unstable, unordered, unteachable]
+    if study.data.files:  # no runs are made
+        found = [list(kind(study)) for kind in (too_cold, unlabelled, beyond_reach, too_costly)]
+        return [kind[0] for kind in found if kind]
+    kinds = [too_short, too_cold, unstable, unordered, unteachable]
     found = [list(kind(study)) for kind in kinds]
     if not found[0]:  # or the runs cannot be made
         found += [list(kind(study)) for kind in (beyond_reach, unmeasurable, too_many_jobs, too_costly)]
@@ -70,6 +75,8 @@ def problems(study: Study) -> list[str]:
 def lattices(study: Study) -> dict[str, list[int]]:
     """Every lattice on which the study's own network computes, by the setting that gives it."""
     found = {"data.shape": study.data.shape}
+    if study.data.files:
+        return found
     for name in ("large", "comparison", "timestep", "equilibrium", "conservation", "divergence"):
         found[f"{name}.shape"] = getattr(study, name).shape
     found |= {f"variants.{name}.shape": variant.shape for name, variant in study.variants.items() if variant.shape}
@@ -127,6 +134,32 @@ def too_short(study: Study) -> Iterator[str]:
         if time < (least - 0.5) * dt:
             text = f"{key} = {time:g}" if key[-1] != "," else key
             yield f"{text} is less than {least} steps of dt = {dt:g}: run longer, or with a smaller dt"
+
+
+def too_cold(study: Study) -> Iterator[str]:
+    """Local solvers need windows as long as t/T; labels of others are checked by diagonalisation on small lattices."""
+    model = study.model
+    if model.cold and not (study.data.files and diagonalisable(study.lattice_model)):
+        ratio = getattr(model, "t", 1.0) / model.electron_temperature
+        yield (
+            f"model.electron_temperature = {model.electron_temperature} is below {COLDEST} t: local solvers then need windows of "
+            f"t/T = {ratio:.2g} sites; use a higher one, or ExactForces from Python on small lattices"
+        )
+
+
+def diagonalisable(model: Any) -> bool:
+    """Whether a few configurations are diagonalised within minutes."""
+    return model.orbitals * model.lattice.num_sites <= LARGEST_DIAGONALISED
+
+
+def unlabelled(study: Study) -> Iterator[str]:
+    """What cannot be asked of a study whose labels are others'."""
+    if study.sweep:
+        yield "sweep: a study of data.files is not swept, for its points have no quenches to compare; give each a study of its own"
+    if study.refine.rounds:
+        yield f"refine.rounds = {study.refine.rounds} learns from quenches, and a study of data.files has none: set it to 0"
+    if study.network.shelf is not None:
+        yield f"network.from = {study.network.shelf} is not trained, so data.files would serve nothing: leave one of them out"
 
 
 def unstable(study: Study) -> Iterator[str]:
@@ -297,6 +330,8 @@ def memories(study: Study) -> Iterator[tuple[str, float, str]]:
 
 
 def diagonalised(study: Study) -> dict[str, list[int]]:
+    if study.data.files:
+        return {"data.shape": study.data.shape} if diagonalisable(study.lattice_model) else {}
     found = {"data.shape": study.data.shape, "conservation.shape": study.conservation.shape}
     if study.frontier.model_fields_set:
         found |= {f"frontier.exact_sizes.{n}": [size, size] for n, size in enumerate(study.frontier.exact_sizes)}

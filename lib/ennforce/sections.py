@@ -81,63 +81,6 @@ class Bath(Section):
     initial_order: Annotated[Order, Field(description="of the model's order before the quench; 0 is disorder")] = 0.0
 
 
-class Split(Section):
-    """Fractions of trajectories (and of random configurations); they add up to 1."""
-
-    train: Annotated[float, Field(gt=0, lt=1, description="for training")] = 0.6
-    validation: Annotated[float, Field(gt=0, lt=1, description="for choosing the best weights")] = 0.2
-    test: Annotated[float, Field(gt=0, lt=1, description="for the errors that are told")] = 0.2
-
-    @model_validator(mode="after")
-    def complete(self) -> Split:
-        total = self.train + self.validation + self.test
-        if abs(total - 1.0) > 1e-9:
-            raise ValueError(f"train + validation + test = {total:.6g}, but the fractions must add up to 1")
-        return self
-
-
-class Data(Section):
-    """Training data: random configurations of every size, and quenches from their very start."""
-
-    shape: Shape = [48, 48]
-    random_configurations: Annotated[int, Field(ge=3, description="every other one of soft waves near the order's")] = 80
-    random_sigmas: Annotated[
-        list[Annotated[float, Field(gt=0, le=1e3)]],
-        Field(min_length=2, max_length=2, description="least and largest spread of Q, log-spaced between"),
-    ] = [0.02, 1.0]
-    trajectories: Annotated[int, Field(ge=3, description="quenches, one job each")] = 10
-    steps: Annotated[int, Field(ge=2, description="steps of each quench")] = 300
-    snapshots: Annotated[int, Field(ge=1, description="kept of each quench, log-spaced")] = 40
-    first_snapshot: Annotated[int, Field(ge=0, description="step of the first; 0 is the start itself, then from step 1 on")] = 0
-    split: Split = Split()
-    driver: Annotated[
-        Literal["solver", "network"],
-        Field(description="network: no quench by the solver; the first network learns from random configurations, then refine"),
-    ] = "solver"
-    verified: Annotated[int, Field(ge=1, description="labels of each kind checked by exact diagonalisation")] = 3
-
-    @model_validator(mode="before")
-    @classmethod
-    def current(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "random_sigma" in given:
-            sigma = given["random_sigma"]
-            raise ValueError(
-                f"random_sigma = {sigma} is now a range: write random_sigmas: [0.02, {sigma}], or [{sigma}, {sigma}] for one spread"
-            )
-        return given
-
-    @model_validator(mode="after")
-    def consistent(self) -> Data:
-        if self.random_sigmas[0] > self.random_sigmas[1]:
-            raise ValueError(f"random_sigmas = {self.random_sigmas} must grow: give the least spread first")
-        if self.first_snapshot > self.steps:
-            raise ValueError(f"first_snapshot = {self.first_snapshot} comes after the last of {self.steps} steps")
-        parts = (self.split.train, self.split.validation, self.split.test)
-        if min(parts) * self.trajectories < 0.5:
-            raise ValueError(f"{self.trajectories} trajectories are too few for a split that leaves one in each of {parts}")
-        return self
-
-
 @functools.cache
 def network_kinds() -> tuple[str, ...]:
     """Keys of ``ennforce.networks.KINDS``, read without importing it, which would take seconds."""

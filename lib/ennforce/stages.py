@@ -11,6 +11,8 @@ from typing import Any
 from ennforce.models.fields import WITH_MOMENTA, Real
 
 Study = Any  # ``config.Study``
+# All that is beside a network and its errors.
+OF_QUENCHES = ("quenches", "equilibrium", "conservation", "barrier", "response", "audit", "walls", "frontier", "symmetry")
 
 
 def left_out(study: Study) -> dict[str, str]:
@@ -38,4 +40,7 @@ def left_out(study: Study) -> dict[str, str]:
         found["symmetry"] = "it draws the shells of neighbours in the plane"
     if not model.lattice.is_square:
         found["frontier"] = "networks and solvers are timed on the square lattice"
+    if study.data.files:
+        why = "a study of data.files is a network and its errors"
+        return dict.fromkeys(OF_QUENCHES, why)
     return found

@@ -9,12 +9,13 @@ import xarray as xr
 from ennforce import limits
 from ennforce.config import ConfigError, load_study
 from ennforce.corrected import FollowingForces
+from ennforce.data import Data
 from ennforce.dynamics import log_spaced_steps
 from ennforce.forces import ExactForces, NetworkForces
 from ennforce.limits import snapshots, split_counts
 from ennforce.networks import Architecture, build
 from ennforce.refining import audited, chances, choose, drawn, explore
-from ennforce.sections import Bath, Data
+from ennforce.sections import Bath
 from ennforce.training.dataset import FLOOR, Samples, assemble, configurations, extended
 from ennforce.training.loop import Recipe, fit
 from tests.conftest import configuration, holstein

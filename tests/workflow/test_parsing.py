@@ -24,6 +24,17 @@ def test_every_study_plans_its_jobs(project, name):
     assert "lib/ennforce" not in done.stdout and "scripts/" not in done.stdout  # source files would drown everything else
 
 
+def test_the_study_of_published_labels_plans_its_jobs_where_they_are(project):
+    plan = ("-n", "--quiet", "host", "--configfile", "config/sd.yaml")
+    done = project.snakemake(*plan)
+    assert done.returncode != 0 and "data/sd_square_train.npz is not there" in done.stdout.splitlines()[-1]
+    (project.folder / "data").mkdir()
+    (project.folder / "data" / "sd_square_train.npz").touch()
+    done = project.snakemake(*plan)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "results/sd/models/enn/card.md" in done.stdout and "results/sd/trajectories" not in done.stdout
+
+
 @pytest.mark.parametrize("name", ["default", "smoke", "frontier", "frontier_paper"])
 def test_the_comparison_plans_its_jobs(project, name):
     done = project.snakemake("-n", "--quiet", "host", "--configfile", f"config/{name}.yaml", "--", "frontier")
@@ -153,7 +164,9 @@ def test_every_rule_is_explained_in_the_documentation(project):
     (project.folder / "config" / "sweep.yaml").write_text("sweep: {model.g: [1.4]}\nsweep_network: shared")
     listed: dict[str, str] = {}
     (project.folder / "config" / "taken.yaml").write_text("network: {from: trained/default}")
-    for file in ("sweep", "smoke", "taken"):
+    (project.folder / "other.npz").touch()
+    (project.folder / "config" / "files.yaml").write_text("data: {files: [other.npz]}")
+    for file in ("files", "sweep", "smoke", "taken"):
         done = project.snakemake("--list-rules", "--configfile", f"config/{file}.yaml")
         lines = re.findall(r"^(\w+)(?: \((.*)\))?$", done.stdout, re.MULTILINE)
         listed |= {rule: text for rule, text in lines if not rule.startswith("point")}
@@ -235,7 +248,7 @@ def test_models_are_named_by_the_models_alone():
 def test_rooms_import_downwards_only():
     """docs/design.md: a room imports only from its own floor and those below."""
     order = (
-        "lattice symmetry sections supervision io noise tables processes sources compiling files plugins reading rivals shelf "
+        "lattice symmetry sections data supervision io noise tables processes sources compiling files plugins reading rivals shelf "
         "threads __version__",
         "models",
         "electrons networks observables stages",

@@ -35,6 +35,7 @@ try:
         raise ConfigError(told)
     STUDY, POINTS = load_study(config), sweep_points(config)
     EVERY_FIGURE = figures.table(STUDY.figures)
+    STUDY.data.require_files()
 except ValueError as error:
     sys.exit(f"error in the configuration: {error}")
 
@@ -222,7 +223,11 @@ config["words"] = {
     "law": MODEL.order.growth_law,
     "dynamics": MODEL.space.chosen(STUDY.bath.dynamics),
 }
-FIGURES = {name: entry for name, entry in EVERY_FIGURE.items() if entry.stage not in LEFT_OUT}
+FIGURES = {
+    name: entry
+    for name, entry in EVERY_FIGURE.items()
+    if entry.stage not in LEFT_OUT and ("quenches" not in LEFT_OUT or entry.of_network)
+}
 config["captions"] = {name: entry.caption.format(**WORDS) for name, entry in FIGURES.items()}
 
 

@@ -30,4 +30,4 @@ rule figures:
     """Every figure of the study: snakemake --cores N figures"""
     input:
         figure_files("figures"),
-        result("analysis", "growth.csv"),
+        result("analysis", "growth.csv") if "quenches" not in LEFT_OUT else [],

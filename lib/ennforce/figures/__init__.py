@@ -38,6 +38,11 @@ class Entry:
     formats: tuple[str, ...] = ("svg", "png")
     stage: str = ""
 
+    @property
+    def of_network(self) -> bool:
+        """Whether it shows nothing but the study's network and its errors."""
+        return bool(self.inputs) and all(file.startswith("models/enn/") for file in self.inputs.values())
+
 
 REQUIRED = ("CAPTION", "CATEGORY", "TARGETS")
 # What a reader sees of a figure beside the drawing itself: a change there draws nothing again.

@@ -20,9 +20,10 @@ POINTS = 8000
 
 
 def draw(predictions: xr.Dataset, metrics: dict) -> Figure:
-    drawing, (left, middle, right) = style.figure(3)
     errors, residuals = metrics["errors"], {}
-    for axes, kind, letter in ((left, "quench", "a"), (middle, "random", "b")):
+    kinds = [kind for kind in style.KINDS if kind in errors]  # data of others may have one
+    drawing, (*shown, right) = style.figure(1 + len(kinds))
+    for axes, kind, letter in zip(shown, kinds, "ab", strict=False):
         exact, predicted = predictions[f"exact_{kind}"].values, predictions[f"predicted_{kind}"].values
         residuals[kind] = (predicted - exact) / errors[kind]["std"]
         chosen = np.random.default_rng(0).permutation(len(exact))[:POINTS]
@@ -36,10 +37,11 @@ def draw(predictions: xr.Dataset, metrics: dict) -> Figure:
         style.panel(axes, letter)
     largest = max(np.abs(r).max() for r in residuals.values())
     bins = np.linspace(-largest, largest, 101)
-    for kind, look in style.KINDS.items():
+    for kind in kinds:
+        look = style.KINDS[kind]
         density, edges = np.histogram(residuals[kind], bins=bins, density=True)
         right.stairs(density, edges, color=look.color, ls=look.line, label=look.label)
     right.set(xlabel="residual / std of force", ylabel="density", yscale="log")
     right.legend()
-    style.panel(right, "c")
+    style.panel(right, "abc"[len(kinds)])
     return drawing

@@ -40,6 +40,11 @@ class Model(Section):
         lattice = {"name": self.lattice, "shape": list(shape)}
         return {**values, "temperature": self.electron_temperature, "lattice": lattice}
 
+    @property
+    def cold(self) -> bool:
+        """Whether the electrons are too cold for local solvers."""
+        return self.electron_temperature < COLDEST * getattr(self, "t", 1.0)
+
     def build(self, shape: list[int]) -> Hamiltonian:
         """The model on a torus of ``shape``; raises ValueError where its class refuses the settings."""
         return from_parameters(self.parameters(shape))
@@ -50,12 +55,6 @@ class Model(Section):
             return self
         if self.filling is not None and self.chemical_potential != 0.0:
             raise ValueError(f"filling = {self.filling} and chemical_potential = {self.chemical_potential} exclude each other")
-        hopping = getattr(self, "t", 1.0)
-        if self.electron_temperature < COLDEST * hopping:
-            raise ValueError(
-                f"electron_temperature = {self.electron_temperature} is below {COLDEST} t: local solvers then need windows of t/T "
-                f"= {hopping / self.electron_temperature:.2g} sites; use a higher one, or ExactForces from Python on small lattices"
-            )
         self.build([SMALL] * self.dimension).validate()
         return self
 

@@ -14,6 +14,7 @@ from ennforce.limits import split_counts
 from ennforce.models import from_parameters
 
 SPLITS = ("train", "validation", "test")
+KINDS = ("random", "quench")
 
 
 def configurations(fields: np.ndarray, lattice: Lattice, *, kind: str, time: np.ndarray, trajectory: np.ndarray) -> xr.Dataset:
@@ -99,11 +100,17 @@ def nested_subset(dataset: xr.Dataset, fraction: float, seed: int) -> xr.Dataset
     """
     training = dataset["split"].values == "train"
     keep = ~training
-    for number, kind in enumerate(("random", "quench")):
+    for number, kind in enumerate(KINDS):
         members = np.flatnonzero(training & (dataset["kind"].values == kind))
         order = np.random.default_rng(np.random.SeedSequence([seed, 4, number])).permutation(members)
         keep[order[: max(1, round(fraction * len(members)))]] = True
     return dataset.isel(sample=np.flatnonzero(keep))
+
+
+def kinds_of(dataset: xr.Dataset, split: str | None = None) -> list[str]:
+    """Those of ``KINDS`` that the data set, or one split of it, has."""
+    held = dataset["kind"].values if split is None else dataset["kind"].values[dataset["split"].values == split]
+    return [kind for kind in KINDS if kind in held]
 
 
 def conditions_of(dataset: xr.Dataset, inputs: Sequence[str]) -> np.ndarray:
