@@ -42,7 +42,7 @@ def main(node: Node) -> None:
     kinds = kinds_of(dataset, "test")
     for kind in kinds:
         samples = Samples.select(dataset, "test", kind)
-        predicted = forces.electronic_forces(samples.fields)
+        predicted = model.space.acting(forces.electronic_forces(samples.fields), samples.fields, axis=1)
         metrics["errors"][kind] = {"configurations": len(samples), **force_errors(predicted, samples.forces)}
         metrics["errors_by_size"][kind] = errors_by_size(samples.fields, predicted, samples.forces)
         for name, values in (("predicted", predicted), ("exact", samples.forces)):

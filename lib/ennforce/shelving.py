@@ -114,8 +114,9 @@ def errors(forces: NetworkForces, sample: xr.Dataset) -> dict[str, dict[str, flo
     found = {}
     for kind in KINDS:
         some = sample.isel(sample=np.flatnonzero(sample["kind"].values == kind))
-        predicted = forces.electronic_forces(some["fields"].values)
-        found[kind] = {**force_errors(predicted, some["forces_electronic"].values), "configurations": some.sizes["sample"]}
+        fields, labels = some["fields"].values, some["forces_electronic"].values
+        both = (forces.model.space.acting(values, fields, axis=1) for values in (forces.electronic_forces(fields), labels))
+        found[kind] = {**force_errors(*both), "configurations": some.sizes["sample"]}
     return found
 
 

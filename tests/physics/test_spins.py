@@ -7,7 +7,7 @@ import pytest
 
 from ennforce.dynamics import SpinDynamics, State
 from ennforce.lattice import Lattice
-from ennforce.models import Kondo, Sphere
+from ennforce.models import Kondo, Real, Sphere
 
 SHAPE = (4, 6)
 
@@ -32,6 +32,15 @@ def random_spins(replicas: int, *shape: int, seed: int = 0) -> State:
     lattice = Lattice.square(*shape)
     normals = np.random.default_rng(seed).normal(size=(replicas, 3, *shape))
     return State(Sphere().near(0.0, 1.0, normals, lattice), None, 0, 5, np.arange(replicas))
+
+
+def test_what_acts_on_a_spin_is_across_it_and_turns_it_as_all_of_the_force_does():
+    spins = random_spins(2, *SHAPE).fields
+    forces = np.random.default_rng(1).normal(size=spins.shape)
+    acting = Sphere().acting(forces, spins, axis=1)
+    np.testing.assert_allclose((acting * spins).sum(axis=1), 0.0, atol=1e-12)
+    np.testing.assert_allclose(np.cross(spins, acting, axis=1), np.cross(spins, forces, axis=1), atol=1e-12)
+    assert Real(3).acting(forces, spins, axis=1) is forces
 
 
 def test_spins_keep_their_length_to_rounding():

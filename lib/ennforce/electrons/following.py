@@ -50,11 +50,8 @@ class Settled:
 
 
 def active(model: Hamiltonian, forces: np.ndarray, fields: np.ndarray, sites: np.ndarray) -> np.ndarray:
-    """The part of forces on chosen sites, (components, sites), that moves the fields: across a spin, whose length is fixed."""
-    if not model.space.fixed_length:
-        return forces
-    spins = fields.reshape(model.components, -1)[:, sites]
-    return forces - spins * (spins * forces).sum(axis=0)
+    """The part of forces on chosen sites, (components, sites), that moves the fields."""
+    return model.space.acting(forces, fields.reshape(model.components, -1)[:, sites], axis=0)
 
 
 def electronic_forces(model: Hamiltonian, fields: np.ndarray, settled: Settled, sites: np.ndarray) -> np.ndarray:

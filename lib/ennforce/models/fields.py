@@ -51,6 +51,10 @@ class FieldSpace(ABC):
     def check(self, fields: np.ndarray, lattice: Lattice) -> None:
         """Raises ValueError, in one line, where fields are none of this space."""
 
+    def acting(self, forces: np.ndarray, fields: np.ndarray, axis: int) -> np.ndarray:
+        """The part of forces that moves the fields, both with components along ``axis``: all of it, unless lengths are fixed."""
+        return forces
+
 
 @dataclass(frozen=True)
 class Real(FieldSpace):
@@ -88,6 +92,10 @@ class Sphere(FieldSpace):
         """The directions of centre + sigma * normals: uniform on the sphere without a centre, within about sigma of it with one."""
         vectors = centre + (sigma if np.any(centre) else 1.0) * normals
         return vectors / np.linalg.norm(vectors, axis=-1 - lattice.dimension, keepdims=True)
+
+    def acting(self, forces: np.ndarray, fields: np.ndarray, axis: int) -> np.ndarray:
+        """The part across the spins: the other, nearly all of an exchange field, turns none (PHYSICS P13)."""
+        return forces - fields * (fields * forces).sum(axis=axis, keepdims=True)
 
     def check(self, fields: np.ndarray, lattice: Lattice) -> None:
         """Raises ValueError where a spin is not of unit length."""

@@ -23,16 +23,12 @@ def truth(model: Hamiltonian, tolerance: float, **settings) -> ExactForces | KPM
     return ExactForces(model) if diagonalisable(model) or not model.local else KPMForces(model, tolerance, **settings)
 
 
-def transverse(forces: np.ndarray, spins: np.ndarray) -> np.ndarray:
-    """The part of forces across spins, all of it that turns them; both (sample, 3, *lattice)."""
-    return forces - spins * (spins * forces).sum(axis=1, keepdims=True)
-
-
 def differences(model: Hamiltonian, fields: np.ndarray, labels: np.ndarray, forces: np.ndarray) -> dict[str, float]:
     """rms of labels minus forces over that of the forces; of spins also for the part across them, 0.2 % of B^2 (P13)."""
     found = {"relative_force_error": _relative(labels, forces)}
     if model.space.fixed_length:
-        found["relative_torque_error"] = _relative(transverse(labels, fields), transverse(forces, fields))
+        across = (model.space.acting(values, fields, axis=1) for values in (labels, forces))
+        found["relative_torque_error"] = _relative(*across)
     return found
 
 
@@ -84,7 +80,7 @@ def explained(part: Labelled, model: Hamiltonian, chosen: np.ndarray, forces: np
         return f"they agree without the classical force, which is added anyway: take that off {file.forces}"
     if agree(labels + classical):
         return f"they agree with the classical force added, which was taken off twice: put that back into {file.forces}"
-    if model.space.fixed_length and agree(labels + forces - transverse(forces, fields)):
+    if model.space.fixed_length and agree(labels + forces - model.space.acting(forces, fields, axis=1)):
         return "they agree across the spins and have no part along them: give the whole exchange field, -dE/dS"
     places = _places(part.forces, forces)
     if (places != chosen).any() and agree(part.forces[places]):

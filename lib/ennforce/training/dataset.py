@@ -139,6 +139,7 @@ FLOOR = 0.02  # of the rms force of all samples, below which a configuration's f
 class Samples:
     """Fields and target forces of one split, float32 arrays (sample, component, *lattice shape).
 
+    Selected from a data set, forces are the part that moves the fields: of spins that across them.
     ``conditions``: those of the electrons that a network takes as its inputs, (sample, inputs); None where it takes none.
     """
 
@@ -155,7 +156,10 @@ class Samples:
             chosen &= dataset["kind"].values == kind
         part = dataset.isel(sample=np.flatnonzero(chosen))
         conditions = conditions_of(part, inputs) if inputs else None
-        return cls(part["fields"].values.astype(np.float32), part[target].values.astype(np.float32), conditions)
+        fields, forces = part["fields"].values, part[target].values
+        if "model" in part.attrs:
+            forces = from_parameters(attribute(part, "model")).space.acting(forces, fields, axis=1)
+        return cls(fields.astype(np.float32), forces.astype(np.float32), conditions)
 
     def __len__(self) -> int:
         return len(self.fields)
